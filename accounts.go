@@ -1,0 +1,240 @@
+package usher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Register makes an account for somebody who asks for one: active, not
+// verified, no superuser, whatever user says. It sets user's ID. The error is
+// ErrUserExists when the address is taken in any spelling, a *ValidationError
+// for an address that is none, or an *Error REGISTER_INVALID_PASSWORD.
+func (a *Auth[U]) Register(ctx context.Context, user *U, password string) error {
+	base := a.fields.Base(user)
+	base.ID, base.IsActive, base.IsSuperuser, base.IsVerified = "", true, false, false
+	return a.CreateUser(ctx, user, password)
+}
+
+// CreateUser is Register for an administrator: it keeps the flags of user.
+func (a *Auth[U]) CreateUser(ctx context.Context, user *U, password string) (err error) {
+	base := a.fields.Base(user)
+	defer func() { a.emit(ctx, Event{Kind: EventRegister, UserID: base.ID, Err: err}) }()
+	if err := a.checkUser(ctx, user); err != nil {
+		return err
+	}
+	if err := a.checkPassword(ctx, user, password, "REGISTER_INVALID_PASSWORD"); err != nil {
+		return err
+	}
+	if hook := a.config.Hooks.BeforeRegister; hook != nil {
+		if err := before("BeforeRegister", func() error { return hook(ctx, user) }); err != nil {
+			return err
+		}
+	}
+	// No look whether the address is taken: the unique index decides, and the
+	// answer takes the same time for a taken address and a free one.
+	if base.HashedPassword, err = a.config.Passwords.Hash(ctx, password); err != nil {
+		return unavailable(err)
+	}
+	err = a.config.Store.CreateUser(ctx, user)
+	if errors.Is(err, ErrEmailTaken) {
+		return ErrUserExists
+	}
+	if err != nil {
+		return unavailable(err)
+	}
+	if hook := a.config.Hooks.AfterRegister; hook != nil {
+		a.after("AfterRegister", func() { hook(ctx, user) })
+	}
+	return nil
+}
+
+// checkUser tidies the address and applies the user type's own Validate.
+func (a *Auth[U]) checkUser(ctx context.Context, user *U) error {
+	base := a.fields.Base(user)
+	base.Email = strings.TrimSpace(base.Email)
+	if _, err := EmailKey(base.Email); err != nil {
+		return &ValidationError{Fields: []FieldError{invalidEmail(base.Email, err)}}
+	}
+	if v, ok := any(user).(interface{ Validate(context.Context) error }); ok {
+		return before("Validate", func() error { return v.Validate(ctx) })
+	}
+	return nil
+}
+
+func invalidEmail(address string, err error) FieldError {
+	return FieldError{
+		Type: "value_error", Loc: []any{"body", "email"}, Msg: "value is not a valid email address: " + err.Error(),
+		Input: echo(address), Ctx: map[string]any{"reason": err.Error()},
+	}
+}
+
+// Change is an update of one user. A nil field stays as it is.
+type Change[U any] struct {
+	Email       *string // a new address is not verified, unless IsVerified says so
+	Password    *string
+	IsActive    *bool // false ends all the user's sessions
+	IsSuperuser *bool
+	IsVerified  *bool
+	// Set writes the application's own fields.
+	Set func(user *U)
+
+	// KeepSession names the one session that survives a change of the password;
+	// empty: none does.
+	KeepSession string
+	members     []string // as the request named them, for AfterUpdate
+}
+
+// UpdateUser changes a user and returns it as it is then. The error is
+// ErrNotFound, ErrEmailExists, a *ValidationError, an *Error
+// UPDATE_USER_INVALID_PASSWORD, or the veto of BeforeUpdate; nothing has changed
+// then.
+func (a *Auth[U]) UpdateUser(ctx context.Context, id ID, change Change[U]) (user *U, err error) {
+	defer func() { a.emit(ctx, Event{Kind: EventUpdate, UserID: id, Err: err}) }()
+	var hash string
+	for range 5 { // somebody else may change the same user between our read and our write
+		old, err := a.config.Store.UserByID(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		changed, err := a.apply(ctx, old, change, &hash)
+		if err != nil {
+			return nil, err
+		}
+		err = a.commit(ctx, old, changed, change)
+		switch {
+		case errors.Is(err, ErrConflict):
+			continue
+		case errors.Is(err, ErrEmailTaken):
+			return nil, ErrEmailExists
+		case err != nil:
+			return nil, err
+		}
+		if hook := a.config.Hooks.AfterUpdate; hook != nil {
+			a.after("AfterUpdate", func() { hook(ctx, changed, change.members) })
+		}
+		return changed, nil
+	}
+	return nil, unavailable(fmt.Errorf("update of user %s: %w", id, ErrConflict))
+}
+
+// apply returns a changed copy of old. The new password is hashed once, into
+// hash, however often it is called.
+func (a *Auth[U]) apply(ctx context.Context, old *U, change Change[U], hash *string) (*U, error) {
+	changed := *old
+	base := a.fields.Base(&changed)
+	if change.Email != nil {
+		base.Email = *change.Email
+	}
+	if change.Set != nil {
+		change.Set(&changed)
+	}
+	if err := a.checkUser(ctx, &changed); err != nil {
+		return nil, err
+	}
+	if change.Email != nil && !sameEmail(a.fields.Base(old).Email, base.Email) {
+		base.IsVerified = false
+	}
+	for flag, value := range map[*bool]*bool{&base.IsActive: change.IsActive, &base.IsSuperuser: change.IsSuperuser, &base.IsVerified: change.IsVerified} {
+		if value != nil {
+			*flag = *value
+		}
+	}
+	if change.Password != nil {
+		if err := a.checkPassword(ctx, &changed, *change.Password, "UPDATE_USER_INVALID_PASSWORD"); err != nil {
+			return nil, err
+		}
+	}
+	if hook := a.config.Hooks.BeforeUpdate; hook != nil {
+		if err := before("BeforeUpdate", func() error { return hook(ctx, old, &changed) }); err != nil {
+			return nil, err
+		}
+	}
+	if change.Password != nil {
+		if *hash == "" {
+			var err error
+			if *hash, err = a.config.Passwords.Hash(ctx, *change.Password); err != nil {
+				return nil, unavailable(err)
+			}
+		}
+		base.HashedPassword = *hash
+	}
+	return &changed, nil
+}
+
+// commit writes the change and ends the sessions that it ends. They end twice:
+// before, because an outage of a session store must show before anything has
+// changed, and after, for those that began in between.
+func (a *Auth[U]) commit(ctx context.Context, old, changed *U, change Change[U]) error {
+	id := a.fields.Base(old).ID
+	deactivated := a.fields.Base(old).IsActive && !a.fields.Base(changed).IsActive
+	endsSessions := deactivated || change.Password != nil && !a.config.InsecureKeepSessions
+	keep := change.KeepSession
+	if deactivated {
+		keep = ""
+	}
+	if endsSessions {
+		if _, err := a.RevokeSessions(ctx, id, keep); err != nil {
+			return err
+		}
+	}
+	if err := a.config.Store.UpdateUser(ctx, old, changed); err != nil {
+		return err
+	}
+	if endsSessions {
+		_, err := a.RevokeSessions(ctx, id, keep)
+		return err
+	}
+	return nil
+}
+
+func sameEmail(a, b string) bool {
+	keyA, errA := EmailKey(a)
+	keyB, errB := EmailKey(b)
+	return errA == nil && errB == nil && keyA == keyB
+}
+
+// DeleteUser deletes a user and ends all the sessions. The error is ErrNotFound
+// or the veto of BeforeDelete.
+func (a *Auth[U]) DeleteUser(ctx context.Context, id ID) (err error) {
+	defer func() { a.emit(ctx, Event{Kind: EventDelete, UserID: id, Err: err}) }()
+	user, err := a.config.Store.UserByID(ctx, id)
+	if err != nil {
+		return err
+	}
+	if hook := a.config.Hooks.BeforeDelete; hook != nil {
+		if err := before("BeforeDelete", func() error { return hook(ctx, user) }); err != nil {
+			return err
+		}
+	}
+	id = a.fields.Base(user).ID
+	if _, err := a.RevokeSessions(ctx, id, ""); err != nil {
+		return err
+	}
+	if err := a.config.Store.DeleteUser(ctx, id); err != nil {
+		return err
+	}
+	if _, err := a.RevokeSessions(ctx, id, ""); err != nil {
+		return err
+	}
+	if hook := a.config.Hooks.AfterDelete; hook != nil {
+		a.after("AfterDelete", func() { hook(ctx, user) })
+	}
+	return nil
+}
+
+// UserByID returns a user. The error is ErrNotFound.
+func (a *Auth[U]) UserByID(ctx context.Context, id ID) (*U, error) {
+	return a.config.Store.UserByID(ctx, id)
+}
+
+// UserByEmail returns the user with this address in any spelling. The error is
+// ErrNotFound.
+func (a *Auth[U]) UserByEmail(ctx context.Context, address string) (*U, error) {
+	key, err := EmailKey(address)
+	if err != nil {
+		return nil, ErrNotFound
+	}
+	return a.config.Store.UserByEmail(ctx, key)
+}

@@ -1,0 +1,270 @@
+package usher
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+var (
+	errBodyTooLarge = &Error{Status: http.StatusRequestEntityTooLarge, Code: "Request body is too large"}
+	errBodyTimeout  = &Error{Status: http.StatusRequestTimeout, Code: "Request body took too long"}
+	errBodyBroken   = &Error{Status: http.StatusBadRequest, Code: "There was an error parsing the body"}
+	errNoBoundary   = &Error{Status: http.StatusBadRequest, Code: "Missing boundary in multipart."}
+)
+
+// readBody reads the whole body, within the limits of size and time.
+func (a *Auth[U]) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	control := http.NewResponseController(w)
+	if control.SetReadDeadline(time.Now().Add(a.config.BodyTimeout)) == nil { // some servers cannot
+		defer func() { _ = control.SetReadDeadline(time.Time{}) }()
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, a.config.MaxBodyBytes))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case err == nil:
+		return body, nil
+	case errors.As(err, &tooLarge):
+		return nil, errBodyTooLarge
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, errBodyTimeout
+	}
+	return nil, errBodyBroken
+}
+
+// body is a decoded request body: its members, and what was wrong with them.
+type body struct {
+	members map[string]json.RawMessage
+	faults  []FieldError
+}
+
+// readJSON reads a JSON object. What is not one gets the answers of FastAPI.
+func (a *Auth[U]) readJSON(w http.ResponseWriter, r *http.Request) (*body, error) {
+	raw, err := a.readBody(w, r)
+	if err != nil {
+		return nil, err
+	}
+	invalid := func(kind, msg string, loc ...any) error {
+		return &ValidationError{Fields: []FieldError{{Type: kind, Loc: append([]any{"body"}, loc...), Msg: msg}}}
+	}
+	const notObject = "Input should be a valid dictionary or object to extract fields from"
+	switch {
+	case len(raw) == 0:
+		return nil, invalid("missing", "Field required")
+	case !isJSONType(r.Header.Get("Content-Type")):
+		// Also keeps forms of other sites out, which cannot send this type
+		// without asking first (CVE-2021-32677).
+		return nil, invalid("model_attributes_type", notObject)
+	case !utf8.Valid(raw):
+		return nil, errBodyBroken
+	}
+	members, err := jsonMembers(raw)
+	var syntax *json.SyntaxError
+	var twice *duplicateMember
+	switch {
+	case err == nil:
+		return &body{members: members}, nil
+	case string(raw) == "null":
+		return nil, invalid("missing", "Field required")
+	case errors.Is(err, errNotObject):
+		return nil, invalid("model_attributes_type", notObject)
+	case errors.As(err, &twice):
+		return nil, invalid("value_error", "Value error, the field is given more than once", twice.name)
+	case errors.As(err, &syntax):
+		return nil, invalid("json_invalid", "JSON decode error", max(syntax.Offset-1, 0))
+	}
+	return nil, invalid("json_invalid", "JSON decode error", len(raw))
+}
+
+func isJSONType(contentType string) bool {
+	media, _, err := mime.ParseMediaType(contentType)
+	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {
+		return false
+	}
+	return media == "application/json" || strings.HasPrefix(media, "application/") && strings.HasSuffix(media, "+json")
+}
+
+// text returns a string member. A secret one is never repeated in an error.
+func (b *body) text(name string, required, secret bool) *string {
+	raw, present := b.members[name]
+	if !present {
+		if required {
+			b.fault(name, "missing", "Field required", nil)
+		}
+		return nil
+	}
+	if string(raw) == "null" && !required {
+		return nil
+	}
+	var s *string
+	if err := json.Unmarshal(raw, &s); err != nil || s == nil {
+		if secret {
+			raw = nil
+		}
+		b.fault(name, "string_type", "Input should be a valid string", raw)
+		return nil
+	}
+	return s
+}
+
+// flag returns a boolean member in one of the spellings that Pydantic takes.
+func (b *body) flag(name string) *bool {
+	raw, present := b.members[name]
+	if !present || string(raw) == "null" {
+		return nil
+	}
+	var value any
+	_ = json.Unmarshal(raw, &value) // valid JSON: jsonMembers has read it
+	var spelled string
+	switch v := value.(type) {
+	case bool:
+		return &v
+	case float64:
+		if v != 0 && v != 1 {
+			b.fault(name, "bool_parsing", "Input should be a valid boolean, unable to interpret input", raw)
+			return nil
+		}
+		is := v == 1
+		return &is
+	case string:
+		spelled = strings.ToLower(v)
+	default:
+		b.fault(name, "bool_type", "Input should be a valid boolean", raw)
+		return nil
+	}
+	switch spelled {
+	case "1", "on", "t", "true", "y", "yes":
+		is := true
+		return &is
+	case "0", "off", "f", "false", "n", "no":
+		is := false
+		return &is
+	}
+	b.fault(name, "bool_parsing", "Input should be a valid boolean, unable to interpret input", raw)
+	return nil
+}
+
+func (b *body) fault(name, kind, msg string, input json.RawMessage) {
+	b.faults = append(b.faults, FieldError{Type: kind, Loc: []any{"body", name}, Msg: msg, Input: input})
+}
+
+// err returns the faults found so far as one error.
+func (b *body) err() error {
+	if len(b.faults) == 0 {
+		return nil
+	}
+	return &ValidationError{Fields: b.faults}
+}
+
+// echo repeats a value in an error, unless it is long.
+func echo(s string) json.RawMessage {
+	if len(s) > 256 {
+		return nil
+	}
+	raw, _ := json.Marshal(s) // a string always is JSON
+	return raw
+}
+
+// readForm reads the fields of a form, or of a JSON object with string members.
+// A field without a value counts as absent (RFC 6749 §3.1).
+func (a *Auth[U]) readForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
+	contentType := r.Header.Get("Content-Type")
+	if isJSONType(contentType) {
+		return a.readJSONForm(w, r)
+	}
+	raw, err := a.readBody(w, r)
+	if err != nil {
+		return nil, err
+	}
+	media, params, _ := mime.ParseMediaType(contentType)
+	switch media {
+	case "application/x-www-form-urlencoded":
+		return parseForm(string(raw)), nil
+	case "multipart/form-data":
+		if params["boundary"] == "" {
+			return nil, errNoBoundary
+		}
+		return parseMultipart(string(raw), params["boundary"]), nil
+	}
+	return url.Values{}, nil
+}
+
+func (a *Auth[U]) readJSONForm(w http.ResponseWriter, r *http.Request) (url.Values, error) {
+	b, err := a.readJSON(w, r)
+	if err != nil {
+		return nil, err
+	}
+	form := url.Values{}
+	for name := range b.members {
+		if value := b.text(name, false, true); value != nil {
+			form.Set(name, *value)
+		}
+	}
+	for _, fault := range b.faults {
+		if name := fault.Loc[1]; name == "username" || name == "password" || name == "grant_type" {
+			return nil, b.err()
+		}
+	}
+	return form, nil
+}
+
+// parseForm decodes as browsers encode (WHATWG URL §5.1): what is no percent
+// escape stands for itself.
+func parseForm(s string) url.Values {
+	form := url.Values{}
+	for pair := range strings.SplitSeq(s, "&") {
+		name, value, _ := strings.Cut(pair, "=")
+		if pair != "" {
+			form.Add(formUnescape(name), formUnescape(value))
+		}
+	}
+	return form
+}
+
+func formUnescape(s string) string {
+	if decoded, err := url.QueryUnescape(s); err == nil {
+		return decoded
+	}
+	var b strings.Builder
+	for s != "" {
+		n := 1
+		if s[0] == '%' && len(s) >= 3 {
+			n = 3
+		}
+		piece, err := url.QueryUnescape(s[:n])
+		if err != nil {
+			piece, n = s[:1], 1
+		}
+		b.WriteString(piece)
+		s = s[n:]
+	}
+	return b.String()
+}
+
+// parseMultipart returns the complete text parts. A part that breaks off is
+// none.
+func parseMultipart(s, boundary string) url.Values {
+	form := url.Values{}
+	reader := multipart.NewReader(strings.NewReader(s), boundary)
+	for {
+		part, err := reader.NextPart()
+		if err != nil {
+			return form
+		}
+		value, err := io.ReadAll(part)
+		if err != nil {
+			return form
+		}
+		if part.FileName() == "" {
+			form.Add(part.FormName(), string(value))
+		}
+	}
+}

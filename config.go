@@ -1,0 +1,151 @@
+package usher
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"regexp"
+	"time"
+
+	"usher/password"
+)
+
+// Config is what an application decides. Only Store and Backends are needed.
+type Config[U any] struct {
+	Store UserStore[U]
+	// Backends are tried in this order on each request.
+	Backends []Backend
+	// EnabledBackends names the backends that may authenticate a request; nil
+	// means all of them, always. Logging in is possible through every backend.
+	EnabledBackends func(*http.Request) []string
+
+	// Passwords hashes and verifies passwords. It holds the gate that bounds
+	// how much is hashed at once, so several Auths of one program share one.
+	// Nil means password.New with its defaults.
+	Passwords *password.Hasher
+	// PasswordPolicy judges new passwords.
+	PasswordPolicy PasswordPolicy
+	// InsecureUpdateWithoutPassword lets a user change his password and e-mail
+	// address without proving the current password, as FastAPI Users does: who
+	// finds an open browser can then take the account.
+	InsecureUpdateWithoutPassword bool
+
+	// InsecureKeepSessions lets all sessions live on when a password is changed,
+	// also those of whoever knew the old one.
+	InsecureKeepSessions bool
+
+	// RequireVerified keeps users out, with a 403 or LOGIN_USER_NOT_VERIFIED,
+	// until their e-mail address is verified.
+	RequireVerified bool
+
+	// TrustedOrigins may send state-changing requests with cookies from other
+	// origins: "https://app.example.com", compared exactly.
+	TrustedOrigins []string
+
+	Hooks Hooks[U]
+
+	// OnError answers a request that was refused, instead of the JSON that
+	// FastAPI Users' clients know. WWW-Authenticate and Retry-After are set.
+	OnError func(w http.ResponseWriter, r *http.Request, err *Error)
+	// ClientIP tells where a request comes from; nil means the connection's
+	// address. Behind a proxy read the header that this proxy sets, and no other.
+	ClientIP func(*http.Request) string
+	// MaxBodyBytes is the largest request body that is read; 0 means 64 KiB.
+	MaxBodyBytes int64
+	// BodyTimeout is how long a client may take to send a body; 0 means 10 s.
+	BodyTimeout time.Duration
+	// Logger gets every event and every failure, never a secret; nil means
+	// slog.Default().
+	Logger *slog.Logger
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+func (c Config[U]) withDefaults() (Config[U], error) {
+	if c.Passwords == nil {
+		hasher, err := password.New(password.Config{})
+		if err != nil {
+			return c, err
+		}
+		c.Passwords = hasher
+	}
+	if c.ClientIP == nil {
+		c.ClientIP = remoteIP
+	}
+	if c.MaxBodyBytes == 0 {
+		c.MaxBodyBytes = 64 << 10
+	}
+	if c.BodyTimeout == 0 {
+		c.BodyTimeout = 10 * time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c, nil
+}
+
+func (c Config[U]) now() time.Time {
+	if c.Now != nil {
+		return c.Now()
+	}
+	return time.Now()
+}
+
+var backendName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
+
+// validate returns every fault, not only the first.
+func (c Config[U]) validate() error {
+	var faults []error
+	if c.Store == nil {
+		faults = append(faults, errors.New("usher: Store is nil"))
+	}
+	if len(c.Backends) == 0 {
+		faults = append(faults, errors.New("usher: no Backends"))
+	}
+	seen := map[string]bool{}
+	for i, b := range c.Backends {
+		if !backendName.MatchString(b.Name) {
+			faults = append(faults, fmt.Errorf("usher: backend %d: the name %q is not of the form %s", i, b.Name, backendName))
+		}
+		if seen[b.Name] {
+			faults = append(faults, fmt.Errorf("usher: two backends are named %q", b.Name))
+		}
+		seen[b.Name] = true
+		if b.Transport == nil {
+			faults = append(faults, fmt.Errorf("usher: backend %q has no Transport", b.Name))
+		} else if err := validate(b.Transport); err != nil {
+			faults = append(faults, fmt.Errorf("usher: backend %q: %w", b.Name, err))
+		}
+		if b.Strategy == nil {
+			faults = append(faults, fmt.Errorf("usher: backend %q has no Strategy", b.Name))
+		} else if err := validate(b.Strategy); err != nil {
+			faults = append(faults, fmt.Errorf("usher: backend %q: %w", b.Name, err))
+		}
+	}
+	if c.MaxBodyBytes < 0 {
+		faults = append(faults, errors.New("usher: MaxBodyBytes is negative"))
+	}
+	if c.BodyTimeout < 0 {
+		faults = append(faults, errors.New("usher: BodyTimeout is negative"))
+	}
+	if err := c.PasswordPolicy.validate(); err != nil {
+		faults = append(faults, err)
+	}
+	origins := http.NewCrossOriginProtection()
+	for _, origin := range c.TrustedOrigins {
+		if err := origins.AddTrustedOrigin(origin); err != nil {
+			faults = append(faults, fmt.Errorf("usher: trusted origin: %w", err))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+func remoteIP(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}

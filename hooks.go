@@ -1,0 +1,59 @@
+package usher
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+)
+
+// Hooks are functions of the application that the flows call. Each may be nil.
+//
+// A Before hook may veto: its error ends the flow before anything has changed.
+// An *Error or *ValidationError is the client's answer as it is; any other
+// error becomes a 503. An After hook runs when the change is committed and
+// cannot undo it. A hook that panics is logged; a Before hook that panics vetoes.
+type Hooks[U any] struct {
+	// BeforeLogin runs when the user has proved who he is and before a token is
+	// made. It may add to a.Data, the application's own fields of the session.
+	BeforeLogin func(ctx context.Context, user *U, a *Authentication) error
+	AfterLogin  func(ctx context.Context, user *U, a Authentication)
+	AfterLogout func(ctx context.Context, user *U, a Authentication)
+
+	BeforeRegister func(ctx context.Context, user *U) error
+	AfterRegister  func(ctx context.Context, user *U)
+
+	// ValidatePassword judges a new password after the PasswordPolicy has. An
+	// error made by InvalidPassword is the client's answer.
+	ValidatePassword func(ctx context.Context, user *U, password string) error
+
+	BeforeUpdate func(ctx context.Context, before, after *U) error
+	// AfterUpdate gets the names of the members that the request set, as on the
+	// wire and sorted.
+	AfterUpdate func(ctx context.Context, user *U, members []string)
+
+	BeforeDelete func(ctx context.Context, user *U) error
+	AfterDelete  func(ctx context.Context, user *U)
+
+	// OnEvent sees how every flow ended, well or not.
+	OnEvent func(ctx context.Context, e Event)
+}
+
+// before runs a Before hook. What it panics with becomes an error.
+func before(name string, hook func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("usher: hook %s panicked: %v\n%s", name, p, debug.Stack())
+		}
+	}()
+	return hook()
+}
+
+// after runs an After hook. Nothing it does changes the answer.
+func (a *Auth[U]) after(name string, hook func()) {
+	defer func() {
+		if p := recover(); p != nil {
+			a.config.Logger.Error("usher: hook panicked", "hook", name, "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	hook()
+}

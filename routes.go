@@ -1,0 +1,97 @@
+package usher
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// route is one method of one path. A handler that returns an error has written
+// nothing.
+type route struct {
+	method, path string
+	handle       func(http.ResponseWriter, *http.Request) error
+	// ambient: a browser may be made to send it with its cookies, so it has to
+	// pass the cross-origin check.
+	ambient bool
+}
+
+func (a *Auth[U]) routes() []route {
+	var routes []route
+	for _, b := range a.backends {
+		routes = append(routes,
+			route{"POST", "/auth/" + b.Name + "/login", a.login(b), b.ambient},
+			route{"POST", "/auth/" + b.Name + "/logout", a.logout(b), false}, // the authenticator checks
+		)
+	}
+	return append(routes,
+		route{"POST", "/auth/register", a.register, a.ambient},
+		route{"GET", "/users/me", a.me, false},
+		route{"PATCH", "/users/me", a.patchMe, false},
+		route{"GET", "/users/me/sessions", a.mySessions, false},
+		route{"DELETE", "/users/me/sessions", a.revokeMySessions, false},
+		route{"DELETE", "/users/me/sessions/{session}", a.revokeMySession, false},
+		route{"GET", "/users/{id}", a.user, false},
+		route{"PATCH", "/users/{id}", a.patchUser, false},
+		route{"DELETE", "/users/{id}", a.deleteUser, false},
+		route{"GET", "/users/{id}/sessions", a.userSessions, false},
+		route{"DELETE", "/users/{id}/sessions", a.revokeUserSessions, false},
+		route{"DELETE", "/users/{id}/sessions/{session}", a.revokeUserSession, false},
+	)
+}
+
+// Mount adds usher's routes to mux:
+//
+//	POST   /auth/{backend}/login, /auth/{backend}/logout   of each backend
+//	POST   /auth/register
+//	GET    /users/me              PATCH /users/me
+//	GET    /users/me/sessions     DELETE /users/me/sessions[/{session}]
+//	GET    /users/{id}            PATCH, DELETE /users/{id}            superusers
+//	GET    /users/{id}/sessions   DELETE /users/{id}/sessions[/{session}]
+//
+// Paths take no method in mux's patterns: a wrong one is answered here, with 405.
+func (a *Auth[U]) Mount(mux *http.ServeMux) {
+	methods := map[string][]route{}
+	var paths []string
+	for _, r := range a.routes() {
+		if !slices.Contains(paths, r.path) {
+			paths = append(paths, r.path)
+		}
+		methods[r.path] = append(methods[r.path], r)
+	}
+	for _, path := range paths {
+		mux.Handle(path, a.serve(methods[path]))
+	}
+}
+
+// Handler returns usher's routes as a handler of its own, which answers 404 to
+// every other path.
+func (a *Auth[U]) Handler() http.Handler {
+	mux := http.NewServeMux()
+	a.Mount(mux)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { a.refuse(w, r, ErrNotFound) })
+	return mux
+}
+
+// serve is every route's way in and out.
+func (a *Auth[U]) serve(routes []route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		i := slices.IndexFunc(routes, func(x route) bool { return x.method == r.Method })
+		if i < 0 {
+			var allowed []string
+			for _, x := range routes {
+				allowed = append(allowed, x.method)
+			}
+			w.Header().Set("Allow", strings.Join(allowed, ", "))
+			a.refuse(w, r, ErrMethodNotAllowed)
+			return
+		}
+		if routes[i].ambient && a.crossOrigin.Check(r) != nil {
+			a.refuse(w, r, ErrCrossOrigin)
+			return
+		}
+		if err := routes[i].handle(w, r); err != nil {
+			a.refuse(w, r, err)
+		}
+	})
+}

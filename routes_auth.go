@@ -1,0 +1,108 @@
+package usher
+
+import (
+	"net/http"
+	"net/url"
+)
+
+func (a *Auth[U]) client(r *http.Request) Client {
+	return Client{IP: a.config.ClientIP(r), UserAgent: truncate(r.UserAgent(), 512)}
+}
+
+func truncate(s string, n int) string {
+	if len(s) > n {
+		return s[:n]
+	}
+	return s
+}
+
+// login takes the fields of RFC 6749 §4.3.2 as a form, as FastAPI Users does,
+// or as JSON.
+func (a *Auth[U]) login(b backend) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		form, err := a.readForm(w, r)
+		if err != nil {
+			return err
+		}
+		if err := checkPasswordForm(form); err != nil {
+			return err
+		}
+		_, authn, err := a.Login(r.Context(), b.Name, form.Get("username"), form.Get("password"), a.client(r))
+		if err != nil {
+			return err
+		}
+		if err := b.Transport.WriteLogin(w, r, authn.Token, authn); err != nil {
+			_ = a.destroy(r.Context(), b.Name, authn.Token) // nobody will ever hold it
+			return err
+		}
+		return nil
+	}
+}
+
+// checkPasswordForm applies the rules of RFC 6749 §3.1: no field twice, an empty
+// one counts as absent.
+func checkPasswordForm(form url.Values) error {
+	var b body
+	if grant := form.Get("grant_type"); grant != "" && grant != "password" {
+		b.faults = append(b.faults, FieldError{
+			Type: "string_pattern_mismatch", Loc: []any{"body", "grant_type"}, Msg: "String should match pattern '^password$'",
+			Input: echo(grant), Ctx: map[string]any{"pattern": "^password$"},
+		})
+	}
+	for _, name := range []string{"username", "password"} {
+		switch values := form[name]; {
+		case len(values) > 1:
+			b.fault(name, "value_error", "Value error, the field is given more than once", nil)
+		case len(values) == 0 || values[0] == "":
+			b.fault(name, "missing", "Field required", nil)
+		}
+	}
+	return b.err()
+}
+
+// logout ends the sign-in that authenticated the request, and also the one whose
+// token this backend's own transport carries, if it is another.
+func (a *Auth[U]) logout(b backend) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		user, authn, err := a.Authenticate(r)
+		if err != nil {
+			return err
+		}
+		if token, ok := b.Transport.Token(r); ok && (b.Name != authn.Backend || token != authn.Token) {
+			if err := a.destroy(r.Context(), b.Name, token); err != nil {
+				return err
+			}
+		}
+		if err := a.SignOut(r.Context(), user, authn); err != nil {
+			return err
+		}
+		return b.Transport.WriteLogout(w, r)
+	}
+}
+
+func (a *Auth[U]) register(w http.ResponseWriter, r *http.Request) error {
+	b, err := a.readJSON(w, r)
+	if err != nil {
+		return err
+	}
+	user := new(U)
+	email, password := b.text("email", true, false), b.text("password", true, true)
+	for _, name := range []string{"is_active", "is_superuser", "is_verified"} {
+		b.flag(name) // has to be one, and is ignored
+	}
+	b.faults = append(b.faults, a.fields.set(user, b.members, false)...)
+	if email != nil {
+		if _, err := EmailKey(*email); err != nil {
+			b.faults = append(b.faults, invalidEmail(*email, err))
+		}
+		a.fields.Base(user).Email = *email
+	}
+	if err := b.err(); err != nil {
+		return err
+	}
+	if err := a.Register(r.Context(), user, *password); err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusCreated, user)
+	return nil
+}

@@ -1,0 +1,147 @@
+package usher
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+)
+
+func (a *Auth[U]) me(w http.ResponseWriter, r *http.Request) error {
+	user, _, err := a.Authenticate(r)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, user)
+	return nil
+}
+
+func (a *Auth[U]) patchMe(w http.ResponseWriter, r *http.Request) error {
+	user, authn, err := a.Authenticate(r)
+	if err != nil {
+		return err
+	}
+	b, err := a.readJSON(w, r)
+	if err != nil {
+		return err
+	}
+	change, err := a.readChange(b, false)
+	if err != nil {
+		return err
+	}
+	if (change.Password != nil || change.Email != nil) && !a.config.InsecureUpdateWithoutPassword {
+		if err := a.proveCurrentPassword(r, user, b); err != nil {
+			return err
+		}
+	}
+	change.KeepSession = authn.SessionID
+	return a.writeUpdate(w, r, authn.UserID, change)
+}
+
+// proveCurrentPassword keeps whoever finds an open browser from taking the
+// account (ASVS 6.2.3).
+func (a *Auth[U]) proveCurrentPassword(r *http.Request, user *U, b *body) error {
+	current := b.text("current_password", true, true)
+	if err := b.err(); err != nil {
+		return err
+	}
+	result, err := a.config.Passwords.Verify(r.Context(), a.fields.Base(user).HashedPassword, *current)
+	if err != nil {
+		return unavailable(err)
+	}
+	if !result.OK {
+		return &Error{Status: http.StatusBadRequest, Code: "UPDATE_USER_BAD_CURRENT_PASSWORD"}
+	}
+	return nil
+}
+
+func (a *Auth[U]) user(w http.ResponseWriter, r *http.Request) error {
+	user, err := a.userInPath(r)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, user)
+	return nil
+}
+
+func (a *Auth[U]) patchUser(w http.ResponseWriter, r *http.Request) error {
+	user, err := a.userInPath(r)
+	if err != nil {
+		return err
+	}
+	b, err := a.readJSON(w, r)
+	if err != nil {
+		return err
+	}
+	change, err := a.readChange(b, true)
+	if err != nil {
+		return err
+	}
+	return a.writeUpdate(w, r, a.fields.Base(user).ID, change)
+}
+
+func (a *Auth[U]) deleteUser(w http.ResponseWriter, r *http.Request) error {
+	user, err := a.userInPath(r)
+	if err != nil {
+		return err
+	}
+	if err := a.DeleteUser(r.Context(), a.fields.Base(user).ID); err != nil {
+		return err
+	}
+	writeNoContent(w)
+	return nil
+}
+
+// userInPath returns the user whom a superuser names in the path. Anybody else
+// learns nothing about the id.
+func (a *Auth[U]) userInPath(r *http.Request) (*U, error) {
+	if _, _, err := a.Authenticate(r, a.superuser); err != nil {
+		return nil, err
+	}
+	return a.config.Store.UserByID(r.Context(), ID(r.PathValue("id")))
+}
+
+func (a *Auth[U]) superuser(user *U, _ Authentication) error {
+	if !a.fields.Base(user).IsSuperuser {
+		return ErrForbidden
+	}
+	return nil
+}
+
+// readChange reads the members of a PATCH. An absent member changes nothing.
+// What the caller may not set is checked and then ignored, as in FastAPI Users.
+func (a *Auth[U]) readChange(b *body, admin bool) (Change[U], error) {
+	change := Change[U]{
+		Email: b.text("email", false, false), Password: b.text("password", false, true),
+		IsActive: b.flag("is_active"), IsSuperuser: b.flag("is_superuser"), IsVerified: b.flag("is_verified"),
+		members: slices.Sorted(maps.Keys(b.members)),
+	}
+	if raw, present := b.members["email"]; present && string(raw) == "null" {
+		b.fault("email", "string_type", "Input should be a valid string", raw)
+	}
+	if change.Email != nil {
+		if _, err := EmailKey(*change.Email); err != nil {
+			b.faults = append(b.faults, invalidEmail(*change.Email, err))
+		}
+	}
+	if admin {
+		for _, name := range []string{"is_active", "is_superuser", "is_verified"} {
+			if raw, present := b.members[name]; present && string(raw) == "null" {
+				b.fault(name, "bool_type", "Input should be a valid boolean", raw)
+			}
+		}
+	} else {
+		change.IsActive, change.IsSuperuser, change.IsVerified = nil, nil, nil
+	}
+	b.faults = append(b.faults, a.fields.set(new(U), b.members, admin)...)
+	change.Set = func(user *U) { a.fields.set(user, b.members, admin) }
+	return change, b.err()
+}
+
+func (a *Auth[U]) writeUpdate(w http.ResponseWriter, r *http.Request, id ID, change Change[U]) error {
+	user, err := a.UpdateUser(r.Context(), id, change)
+	if err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, user)
+	return nil
+}

@@ -1,0 +1,203 @@
+package usher
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Sessions is the strategy of opaque tokens over a SessionStore: the database
+// strategy when the store is SQL, the Redis strategy when it is Redis. A token
+// is 256 random bits; the store holds its SHA-256 and everything else about the
+// sign-in, so that it can be listed and ends the moment its row or key is gone.
+type Sessions struct {
+	Store SessionStore
+	// Lifetime is how long a session lives at most, however much it is used;
+	// 0 means 24 hours.
+	Lifetime time.Duration
+	// IdleTimeout ends a session that has not been used for so long; 0 means
+	// never. Use is recorded at most once a minute, or four times per
+	// IdleTimeout if that is shorter.
+	IdleTimeout time.Duration
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+const (
+	tokenBytes    = 32 // OWASP asks for 16
+	tokenLength   = 43 // base64url without padding, as FastAPI Users' tokens
+	touchInterval = time.Minute
+	sweepBatch    = 1000
+)
+
+// Validate reports settings that cannot work. New calls it.
+func (s Sessions) Validate() error {
+	var faults []error
+	if s.Store == nil {
+		faults = append(faults, errors.New("Sessions: Store is nil"))
+	}
+	if s.Lifetime < 0 {
+		faults = append(faults, errors.New("Sessions: Lifetime is negative"))
+	}
+	if s.IdleTimeout < 0 {
+		faults = append(faults, errors.New("Sessions: IdleTimeout is negative"))
+	}
+	return errors.Join(faults...)
+}
+
+// WriteToken starts a session and returns its token.
+func (s Sessions) WriteToken(ctx context.Context, a *Authentication) (string, error) {
+	now := s.now()
+	a.IssuedAt, a.SessionID = now, uuid.Must(uuid.NewV7()).String()
+	a.ExpiresAt = s.expiry(now, now)
+	token, hash := s.newToken(a.UserID)
+	err := s.Store.CreateSession(ctx, hash, Session{
+		ID: a.SessionID, UserID: a.UserID,
+		CreatedAt: now, LastSeenAt: now, ExpiresAt: a.ExpiresAt, AuthTime: a.AuthTime,
+		Methods: a.Methods, Scopes: a.Scopes, IP: a.IP, UserAgent: a.UserAgent, Data: a.Data,
+	})
+	return token, err
+}
+
+// ReadToken returns what the session of this token proves.
+func (s Sessions) ReadToken(ctx context.Context, token string) (Authentication, error) {
+	if !isOpaqueToken(token) {
+		return Authentication{}, ErrInvalidToken // costs no round trip
+	}
+	hash := HashToken(token)
+	session, user, err := s.Store.ReadSession(ctx, hash)
+	if errors.Is(err, ErrNotFound) {
+		return Authentication{}, ErrInvalidToken
+	}
+	if err != nil {
+		return Authentication{}, err
+	}
+	now := s.now()
+	if !session.ExpiresAt.After(now) {
+		return Authentication{}, ErrInvalidToken
+	}
+	if now.Sub(session.LastSeenAt) >= s.touchInterval() {
+		expires := s.expiry(session.CreatedAt, now)
+		if s.IdleTimeout == 0 {
+			expires = session.ExpiresAt
+		}
+		switch err := s.Store.TouchSession(ctx, hash, now, expires); {
+		case errors.Is(err, ErrNotFound): // revoked while we looked
+			return Authentication{}, ErrInvalidToken
+		case err == nil:
+			session.ExpiresAt = expires
+		}
+		// A store that reads but cannot write still knows who this is; the
+		// session merely looks idle for longer.
+	}
+	return Authentication{
+		UserID: session.UserID, SessionID: session.ID, User: user,
+		Methods: session.Methods, AuthTime: session.AuthTime, Scopes: session.Scopes,
+		IssuedAt: session.CreatedAt, ExpiresAt: session.ExpiresAt,
+		IP: session.IP, UserAgent: session.UserAgent, Data: session.Data,
+	}, nil
+}
+
+// DestroyToken ends the session of this token.
+func (s Sessions) DestroyToken(ctx context.Context, token string) error {
+	if !isOpaqueToken(token) {
+		return ErrInvalidToken
+	}
+	err := s.Store.DestroySession(ctx, HashToken(token))
+	if errors.Is(err, ErrNotFound) {
+		return ErrInvalidToken
+	}
+	return err
+}
+
+// ListSessions returns the user's live sessions, newest first.
+func (s Sessions) ListSessions(ctx context.Context, user ID) ([]Session, error) {
+	sessions, err := s.Store.ListSessions(ctx, user)
+	if err != nil {
+		return nil, err
+	}
+	now := s.now()
+	return slices.DeleteFunc(sessions, func(x Session) bool { return !x.ExpiresAt.After(now) }), nil
+}
+
+// RevokeSession ends one session of the user. The error is ErrNotFound when the
+// user has no such session.
+func (s Sessions) RevokeSession(ctx context.Context, user ID, session string) error {
+	return s.Store.RevokeSession(ctx, user, session)
+}
+
+// RevokeSessions ends all the user's sessions but keep and returns how many.
+func (s Sessions) RevokeSessions(ctx context.Context, user ID, keep string) (int, error) {
+	return s.Store.RevokeSessions(ctx, user, keep)
+}
+
+// Sweep deletes the expired sessions, a thousand at a time so that nobody waits
+// long behind it, and returns how many.
+func (s Sessions) Sweep(ctx context.Context) (total int, err error) {
+	for {
+		n, err := s.Store.SweepSessions(ctx, s.now(), sweepBatch)
+		total += n
+		if err != nil || n < sweepBatch {
+			return total, err
+		}
+	}
+}
+
+func (s Sessions) now() time.Time {
+	if s.Now != nil {
+		return s.Now()
+	}
+	return time.Now()
+}
+
+func (s Sessions) expiry(created, seen time.Time) time.Time {
+	lifetime := s.Lifetime
+	if lifetime == 0 {
+		lifetime = 24 * time.Hour
+	}
+	end := created.Add(lifetime)
+	if idle := seen.Add(s.IdleTimeout); s.IdleTimeout > 0 && idle.Before(end) {
+		return idle
+	}
+	return end
+}
+
+func (s Sessions) touchInterval() time.Duration {
+	if s.IdleTimeout > 0 && s.IdleTimeout/4 < touchInterval {
+		return s.IdleTimeout / 4
+	}
+	return touchInterval
+}
+
+func (s Sessions) newToken(user ID) (string, TokenHash) {
+	placer, picky := s.Store.(interface {
+		HoldsToken(user ID, token TokenHash) bool
+	})
+	for {
+		var b [tokenBytes]byte
+		rand.Read(b[:]) // never fails: the process ends if the system has no randomness
+		token := base64.RawURLEncoding.EncodeToString(b[:])
+		hash := HashToken(token)
+		if !picky || placer.HoldsToken(user, hash) {
+			return token, hash
+		}
+	}
+}
+
+func isOpaqueToken(s string) bool {
+	if len(s) != tokenLength {
+		return false
+	}
+	for _, c := range []byte(s) {
+		isAlnum := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+		if !isAlnum && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return true
+}
