@@ -1,0 +1,26 @@
+# Needs Go and make; scripts/with-services gets the rest.
+# (exec: a signal for make then reaches the script, which ends what it started.)
+
+TESTFLAGS  ?=
+BENCHFLAGS ?=
+FUZZTIME   ?= 30s
+
+.PHONY: help
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: test
+test: ## every test with -race, beside the services they need; TESTFLAGS='-run Login -v'
+	exec env CGO_ENABLED=1 scripts/with-services go test -race -count=1 -timeout 10m $(TESTFLAGS) ./...
+
+.PHONY: check
+check: ## gofmt, go vet, staticcheck and govulncheck
+	scripts/check
+
+.PHONY: bench
+bench: ## the benchmarks of ./bench, beside the services they need; BENCHFLAGS=...
+	exec scripts/with-services go run ./bench $(BENCHFLAGS)
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for FUZZTIME (30s)
+	scripts/fuzz $(FUZZTIME)
