@@ -1,0 +1,110 @@
+package main
+
+import (
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"usher/internal/parity/providerstub"
+	"usher/internal/parity/replay"
+	"usher/internal/testservices"
+)
+
+// built are the scenarios whose routes exist by now.
+var built = regexp.MustCompile(`^(login|logout|bearer|cookie|authenticator|jwt|opaque)\.|^user-deactivated|^register\.success|^me\.get`)
+
+// TestRecordings plays what was recorded of FastAPI Users against usher. Every
+// difference that deviations.json does not name fails, and so does a deviation
+// that excuses nothing.
+func TestRecordings(t *testing.T) {
+	base, provider := startParity(t)
+	scenarios, err := replay.Load("testdata/recordings")
+	if err != nil {
+		t.Fatal(err)
+	}
+	deviations, err := replay.LoadDeviations("deviations.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	results := make([][]replay.StepResult, len(scenarios))
+	var wg sync.WaitGroup
+	turns := make(chan struct{}, 8) // scenarios are independent of each other
+	for i, s := range scenarios {
+		if !built.MatchString(s.Name) {
+			continue
+		}
+		wg.Go(func() {
+			turns <- struct{}{}
+			defer func() { <-turns }()
+			results[i] = s.Play(t.Context(), replay.Target{Base: base, Provider: provider})
+		})
+	}
+	wg.Wait()
+
+	var total replay.Totals
+	var report strings.Builder
+	for i, s := range scenarios {
+		if results[i] != nil {
+			total.Add(replay.Report(&report, s, results[i], deviations))
+		}
+	}
+	replay.Summary(&report, total, deviations)
+	t.Log("\n" + report.String())
+	if !total.OK() || total.Matched == 0 {
+		t.Fail()
+	}
+	for _, unused := range deviations.Unused() {
+		t.Errorf("the deviation %s %s excuses nothing", unused.Scenario, unused.Step)
+	}
+}
+
+// TestDeviationsAreDocumented holds the list against docs/compatibility.md, which
+// explains each reason once.
+func TestDeviationsAreDocumented(t *testing.T) {
+	t.Parallel()
+	list, err := replay.LoadDeviations("deviations.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := os.ReadFile("../../docs/compatibility.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range list.Unused() { // nothing was matched yet: all of them
+		if !strings.Contains(string(doc), "`"+d.Reason+"`") {
+			t.Errorf("docs/compatibility.md does not explain %q", d.Reason)
+		}
+	}
+}
+
+// startParity runs the program on free ports and returns its base URL and the
+// provider's.
+func startParity(t *testing.T) (base, provider string) {
+	t.Helper()
+	stub := httptest.NewServer(providerstub.Handler())
+	t.Cleanup(stub.Close)
+	app, err := newApp(t.Context(), settings{
+		database: filepath.Join(t.TempDir(), "parity.db"),
+		redis:    testservices.Redis(t),
+		provider: stub.URL,
+		prefix:   testservices.Prefix(t),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(app.close)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: app.handler()}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { _ = server.Close() })
+	return "http://" + listener.Addr().String(), stub.URL
+}
