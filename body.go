@@ -1,6 +1,7 @@
 package usher
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -66,8 +67,9 @@ func (a *Auth[U]) readJSON(w http.ResponseWriter, r *http.Request) (*body, error
 	case !utf8.Valid(raw):
 		return nil, errBodyBroken
 	}
+	raw = bytes.TrimPrefix(raw, []byte("\ufeff")) // RFC 8259 §8.1
 	members, err := jsonMembers(raw)
-	var syntax *json.SyntaxError
+	var syntax *jsonSyntaxError
 	var twice *duplicateMember
 	switch {
 	case err == nil:
@@ -79,9 +81,12 @@ func (a *Auth[U]) readJSON(w http.ResponseWriter, r *http.Request) (*body, error
 	case errors.As(err, &twice):
 		return nil, invalid("value_error", "Value error, the field is given more than once", twice.name)
 	case errors.As(err, &syntax):
-		return nil, invalid("json_invalid", "JSON decode error", max(syntax.Offset-1, 0))
+		return nil, &ValidationError{Fields: []FieldError{{
+			Type: "json_invalid", Loc: []any{"body", syntax.pos}, Msg: "JSON decode error",
+			Input: json.RawMessage("{}"), Ctx: map[string]any{"error": syntax.msg},
+		}}}
 	}
-	return nil, invalid("json_invalid", "JSON decode error", len(raw))
+	return nil, errBodyBroken
 }
 
 func isJSONType(contentType string) bool {

@@ -15,16 +15,21 @@ const (
 	maxEmailUser = 64  // RFC 5321 §4.5.3.1.1
 )
 
+// domains judges and normalises domain names: idna.Lookup, and no label empty or
+// longer than DNS can hold.
+var domains = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.VerifyDNSLength(true))
+
 // EmailKey returns the normal form of an e-mail address, under which it is
 // unique and looked up: NFKC, then case-folded, the domain in its Unicode form.
-// An address is checked after it was normalised, so that no character can turn
-// into an @ or a comma behind the check. The error says what is wrong.
+// The key of a key is the key itself. An address is checked after it was
+// normalised, so that no character can turn into an @ or a comma behind the
+// check. The error says what is wrong.
 func EmailKey(address string) (string, error) {
 	if len(address) > 4*maxEmail || !utf8.ValidString(address) {
 		return "", emailFault("The email address is too long or not text.")
 	}
-	folded := norm.NFKC.String(cases.Fold().String(norm.NFKC.String(strings.TrimSpace(address))))
-	user, domain, found := strings.Cut(folded, "@")
+	user, domain, found := strings.Cut(norm.NFKC.String(strings.TrimSpace(address)), "@")
+	user = foldCase(user) // not the domain: straße.example and strasse.example are two
 	switch {
 	case !found:
 		return "", emailFault("An email address must have an @-sign.")
@@ -45,14 +50,14 @@ func EmailKey(address string) (string, error) {
 			return "", emailFault("The email address contains invalid characters before the @-sign.")
 		}
 	}
-	ascii, err := idna.Lookup.ToASCII(domain)
+	ascii, err := domains.ToASCII(domain)
 	if err != nil || !strings.Contains(ascii, ".") || strings.HasSuffix(ascii, ".") {
 		return "", emailFault("The part after the @-sign is not a valid domain name.")
 	}
 	if len(user)+1+len(ascii) > maxEmail {
 		return "", emailFault("The email address is too long.")
 	}
-	domain, err = idna.Lookup.ToUnicode(ascii)
+	domain, err = domains.ToUnicode(ascii)
 	if err != nil {
 		return "", emailFault("The part after the @-sign is not a valid domain name.")
 	}
@@ -63,6 +68,18 @@ func EmailKey(address string) (string, error) {
 type emailFault string
 
 func (f emailFault) Error() string { return string(f) }
+
+// foldCase removes the difference of case. Cherokee letters are lowered first,
+// because cases.Fold does not fold them, it swaps their cases.
+func foldCase(s string) string {
+	s = strings.Map(func(c rune) rune {
+		if unicode.Is(unicode.Cherokee, c) {
+			return unicode.ToLower(c)
+		}
+		return c
+	}, s)
+	return norm.NFKC.String(cases.Fold().String(s))
+}
 
 // isEmailUserRune tells whether c may stand before the @: RFC 5322's atext and
 // the period, or a letter, mark or digit beyond ASCII (RFC 6531 §3.3).

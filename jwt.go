@@ -9,6 +9,7 @@ import (
 	"math"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/google/uuid"
@@ -201,7 +202,7 @@ func readJWTHeader(token string) (h jwtHeader, err error) {
 	if err != nil {
 		return h, err
 	}
-	members, err := jsonMembers(raw)
+	members, err := strictMembers(raw)
 	if err != nil {
 		return h, err
 	}
@@ -243,7 +244,7 @@ type jwtClaims struct {
 // UnmarshalJSON refuses what encoding/json would let pass: a name that occurs
 // twice, null for a time, invalid UTF-8.
 func (c *jwtClaims) UnmarshalJSON(b []byte) error {
-	members, err := jsonMembers(b)
+	members, err := strictMembers(b)
 	if err != nil {
 		return err
 	}
@@ -280,6 +281,14 @@ func (c jwtClaims) GetNotBefore() (*jwt.NumericDate, error)      { return c.NotB
 func (c jwtClaims) GetIssuer() (string, error)                   { return c.Issuer, nil }
 func (c jwtClaims) GetSubject() (string, error)                  { return c.Subject, nil }
 func (c jwtClaims) GetAudience() (jwt.ClaimStrings, error)       { return c.Audience, nil }
+
+// strictMembers allows nothing but RFC 8259.
+func strictMembers(b []byte) (map[string]json.RawMessage, error) {
+	if !utf8.Valid(b) || !json.Valid(b) {
+		return nil, errors.New("not JSON")
+	}
+	return jsonMembers(b)
+}
 
 // decodeString reads a JSON string; null and every other type are errors.
 func decodeString(raw json.RawMessage, target *string) error {

@@ -43,7 +43,7 @@ func (a *Auth[U]) Require(requirements ...Requirement[U]) func(http.Handler) htt
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			user, authn, err := a.Authenticate(r, requirements...)
 			if err != nil {
-				a.refuse(w, r, err)
+				a.Refuse(w, r, err)
 				return
 			}
 			next.ServeHTTP(w, r.WithContext(a.withCurrent(r.Context(), user, authn)))
@@ -60,7 +60,7 @@ func (a *Auth[U]) Optional(requirements ...Requirement[U]) func(http.Handler) ht
 			user, authn, err := a.Authenticate(r, requirements...)
 			if err != nil {
 				if refusal, _ := asRefusal(err); refusal == nil || refusal.Status >= 500 {
-					a.refuse(w, r, err)
+					a.Refuse(w, r, err)
 					return
 				}
 				next.ServeHTTP(w, r)

@@ -34,8 +34,11 @@ func writeNoContent(w http.ResponseWriter) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// refuse is the one place where an error becomes an answer and a log line.
-func (a *Auth[U]) refuse(w http.ResponseWriter, r *http.Request, err error) {
+// Refuse answers r with what err stands for: the status, detail and headers of an
+// *Error or *ValidationError, 404 for ErrNotFound, and 503 for everything else.
+// It is the one place where an error becomes an answer and a log line; a program
+// calls it with the error of Authenticate.
+func (a *Auth[U]) Refuse(w http.ResponseWriter, r *http.Request, err error) {
 	refusal, invalid := asRefusal(err)
 	if invalid != nil {
 		writeJSON(w, http.StatusUnprocessableEntity, invalid)

@@ -69,7 +69,7 @@ func (a *Auth[U]) Mount(mux *http.ServeMux) {
 func (a *Auth[U]) Handler() http.Handler {
 	mux := http.NewServeMux()
 	a.Mount(mux)
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { a.refuse(w, r, ErrNotFound) })
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { a.Refuse(w, r, ErrNotFound) })
 	return mux
 }
 
@@ -83,15 +83,15 @@ func (a *Auth[U]) serve(routes []route) http.Handler {
 				allowed = append(allowed, x.method)
 			}
 			w.Header().Set("Allow", strings.Join(allowed, ", "))
-			a.refuse(w, r, ErrMethodNotAllowed)
+			a.Refuse(w, r, ErrMethodNotAllowed)
 			return
 		}
 		if routes[i].ambient && a.crossOrigin.Check(r) != nil {
-			a.refuse(w, r, ErrCrossOrigin)
+			a.Refuse(w, r, ErrCrossOrigin)
 			return
 		}
 		if err := routes[i].handle(w, r); err != nil {
-			a.refuse(w, r, err)
+			a.Refuse(w, r, err)
 		}
 	})
 }
