@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 )
 
 // Register makes an account for somebody who asks for one: active, not
@@ -53,10 +52,11 @@ func (a *Auth[U]) CreateUser(ctx context.Context, user *U, password string) (err
 // checkUser tidies the address and applies the user type's own Validate.
 func (a *Auth[U]) checkUser(ctx context.Context, user *U) error {
 	base := a.fields.Base(user)
-	base.Email = strings.TrimSpace(base.Email)
-	if _, err := EmailKey(base.Email); err != nil {
+	stored, _, err := parseEmail(base.Email)
+	if err != nil {
 		return &ValidationError{Fields: []FieldError{invalidEmail(base.Email, err)}}
 	}
+	base.Email = stored
 	if v, ok := any(user).(interface{ Validate(context.Context) error }); ok {
 		return before("Validate", func() error { return v.Validate(ctx) })
 	}
@@ -133,7 +133,8 @@ func (a *Auth[U]) apply(ctx context.Context, old *U, change Change[U], hash *str
 	if err := a.checkUser(ctx, &changed); err != nil {
 		return nil, err
 	}
-	if change.Email != nil && !sameEmail(a.fields.Base(old).Email, base.Email) {
+	moved := change.Email != nil && !sameEmail(a.fields.Base(old).Email, base.Email)
+	if moved {
 		base.IsVerified = false
 	}
 	for flag, value := range map[*bool]*bool{&base.IsActive: change.IsActive, &base.IsSuperuser: change.IsSuperuser, &base.IsVerified: change.IsVerified} {
@@ -159,6 +160,9 @@ func (a *Auth[U]) apply(ctx context.Context, old *U, change Change[U], hash *str
 			}
 		}
 		base.HashedPassword = *hash
+	}
+	if moved || change.Password != nil || a.fields.Base(old).IsActive && !base.IsActive {
+		base.Epoch++
 	}
 	return &changed, nil
 }

@@ -10,8 +10,11 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -43,27 +46,30 @@ func (a *Auth[U]) readBody(w http.ResponseWriter, r *http.Request) ([]byte, erro
 
 // body is a decoded request body: its members, and what was wrong with them.
 type body struct {
-	members map[string]json.RawMessage
+	members map[string]json.RawMessage // nil if the body is no object
 	faults  []FieldError
+	twice   bool // a member was given twice
 }
 
-// readJSON reads a JSON object. What is not one gets the answers of FastAPI.
+// readJSON reads a JSON object. Its error is for a body that cannot be read at
+// all; one that is no object is a fault of the body, to be told after 401 and
+// 403, as FastAPI does.
 func (a *Auth[U]) readJSON(w http.ResponseWriter, r *http.Request) (*body, error) {
 	raw, err := a.readBody(w, r)
 	if err != nil {
 		return nil, err
 	}
-	invalid := func(kind, msg string, loc ...any) error {
-		return &ValidationError{Fields: []FieldError{{Type: kind, Loc: append([]any{"body"}, loc...), Msg: msg}}}
+	faulty := func(kind, msg string, loc ...any) (*body, error) {
+		return &body{faults: []FieldError{{Type: kind, Loc: append([]any{"body"}, loc...), Msg: msg}}}, nil
 	}
 	const notObject = "Input should be a valid dictionary or object to extract fields from"
 	switch {
 	case len(raw) == 0:
-		return nil, invalid("missing", "Field required")
+		return faulty("missing", "Field required")
 	case !isJSONType(r.Header.Get("Content-Type")):
 		// Also keeps forms of other sites out, which cannot send this type
 		// without asking first (CVE-2021-32677).
-		return nil, invalid("model_attributes_type", notObject)
+		return faulty("model_attributes_type", notObject)
 	case !utf8.Valid(raw):
 		return nil, errBodyBroken
 	}
@@ -75,11 +81,13 @@ func (a *Auth[U]) readJSON(w http.ResponseWriter, r *http.Request) (*body, error
 	case err == nil:
 		return &body{members: members}, nil
 	case string(raw) == "null":
-		return nil, invalid("missing", "Field required")
+		return faulty("missing", "Field required")
 	case errors.Is(err, errNotObject):
-		return nil, invalid("model_attributes_type", notObject)
+		return faulty("model_attributes_type", notObject)
 	case errors.As(err, &twice):
-		return nil, invalid("value_error", "Value error, the field is given more than once", twice.name)
+		b, err := faulty("value_error", "Value error, the field is given more than once", twice.name)
+		b.twice = true
+		return b, err
 	case errors.As(err, &syntax):
 		return nil, &ValidationError{Fields: []FieldError{{
 			Type: "json_invalid", Loc: []any{"body", syntax.pos}, Msg: "JSON decode error",
@@ -101,12 +109,16 @@ func isJSONType(contentType string) bool {
 func (b *body) text(name string, required, secret bool) *string {
 	raw, present := b.members[name]
 	if !present {
-		if required {
+		if required && b.members != nil {
 			b.fault(name, "missing", "Field required", nil)
 		}
 		return nil
 	}
 	if string(raw) == "null" && !required {
+		return nil
+	}
+	if hasLoneSurrogate(raw) {
+		b.fault(name, "string_unicode", "Input should be a valid string, unable to parse raw data as a unicode string", nil)
 		return nil
 	}
 	var s *string
@@ -157,8 +169,42 @@ func (b *body) flag(name string) *bool {
 	return nil
 }
 
+// fault notes what is wrong with a member. Its value is repeated unless it is
+// something that JSON proper cannot say.
 func (b *body) fault(name, kind, msg string, input json.RawMessage) {
+	if !json.Valid(input) {
+		input = nil
+	}
 	b.faults = append(b.faults, FieldError{Type: kind, Loc: []any{"body", name}, Msg: msg, Input: input})
+}
+
+// hasLoneSurrogate tells whether a JSON string has an escape that stands for half
+// a character. encoding/json would replace it, so that two texts become one.
+func hasLoneSurrogate(raw json.RawMessage) bool {
+	for i := 0; i+6 <= len(raw); i++ {
+		if raw[i] != '\\' {
+			continue
+		}
+		if raw[i+1] != 'u' {
+			i++
+			continue
+		}
+		unit := func(at int) rune {
+			if at+6 > len(raw) || raw[at] != '\\' || raw[at+1] != 'u' {
+				return 0
+			}
+			n, _ := strconv.ParseUint(string(raw[at+2:at+6]), 16, 16)
+			return rune(n)
+		}
+		if high := unit(i); utf16.IsSurrogate(high) {
+			if utf16.DecodeRune(high, unit(i+6)) == unicode.ReplacementChar {
+				return true
+			}
+			i += 6
+		}
+		i += 5
+	}
+	return false
 }
 
 // err returns the faults found so far as one error.
@@ -206,6 +252,9 @@ func (a *Auth[U]) readJSONForm(w http.ResponseWriter, r *http.Request) (url.Valu
 	b, err := a.readJSON(w, r)
 	if err != nil {
 		return nil, err
+	}
+	if b.members == nil {
+		return nil, b.err()
 	}
 	form := url.Values{}
 	for name := range b.members {

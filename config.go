@@ -1,6 +1,8 @@
 package usher
 
 import (
+	"crypto/hkdf"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +17,20 @@ import (
 // Config is what an application decides. Only Store and Backends are needed.
 type Config[U any] struct {
 	Store UserStore[U]
+	// Secret signs the links that are mailed: to verify an address and to reset
+	// a password. It needs 32 bytes from a random source. Without it there are
+	// no such links.
+	Secret []byte
+	// VerifySecret and ResetSecret are the secrets that FastAPI Users signed its
+	// links with (verification_token_secret, reset_password_token_secret). With
+	// them, links that it has mailed keep working, and usher signs with them too.
+	VerifySecret, ResetSecret []byte
+	// VerifyLifetime and ResetLifetime are how long the links live; 0 means an
+	// hour.
+	VerifyLifetime, ResetLifetime time.Duration
+	// FastAPIUsersResetTokens makes reset links that FastAPI Users accepts too,
+	// for a move that may have to be taken back. Each costs a password hash.
+	FastAPIUsersResetTokens bool
 	// Backends are tried in this order on each request.
 	Backends []Backend
 	// EnabledBackends names the backends that may authenticate a request; nil
@@ -71,6 +87,21 @@ func (c Config[U]) withDefaults() (Config[U], error) {
 		}
 		c.Passwords = hasher
 	}
+	for purpose, secret := range map[string]*[]byte{audienceVerify: &c.VerifySecret, audienceReset: &c.ResetSecret} {
+		if len(*secret) == 0 && len(c.Secret) > 0 {
+			derived, err := hkdf.Key(sha256.New, c.Secret, nil, purpose, minSecret)
+			if err != nil {
+				return c, err
+			}
+			*secret = derived
+		}
+	}
+	if c.VerifyLifetime == 0 {
+		c.VerifyLifetime = time.Hour
+	}
+	if c.ResetLifetime == 0 {
+		c.ResetLifetime = time.Hour
+	}
 	if c.ClientIP == nil {
 		c.ClientIP = remoteIP
 	}
@@ -123,6 +154,14 @@ func (c Config[U]) validate() error {
 		} else if err := validate(b.Strategy); err != nil {
 			faults = append(faults, fmt.Errorf("usher: backend %q: %w", b.Name, err))
 		}
+	}
+	for name, secret := range map[string][]byte{"Secret": c.Secret, "VerifySecret": c.VerifySecret, "ResetSecret": c.ResetSecret} {
+		if err := checkSecret(secret); len(secret) > 0 && err != nil {
+			faults = append(faults, fmt.Errorf("usher: %s: %w", name, err))
+		}
+	}
+	if c.VerifyLifetime < 0 || c.ResetLifetime < 0 {
+		faults = append(faults, errors.New("usher: VerifyLifetime or ResetLifetime is negative"))
 	}
 	if c.MaxBodyBytes < 0 {
 		faults = append(faults, errors.New("usher: MaxBodyBytes is negative"))

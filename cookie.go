@@ -37,14 +37,19 @@ func (c Cookie) Validate() error {
 	if err := (&http.Cookie{Name: name, Value: "x", Path: c.path(), Domain: c.Domain}).Valid(); err != nil {
 		faults = append(faults, fmt.Errorf("Cookie %q: %w", name, err))
 	}
-	if strings.HasPrefix(name, "__Host-") && (c.InsecureHTTP || c.Domain != "" || c.path() != "/") {
+	// Browsers know the prefixes in any case.
+	lower := strings.ToLower(name)
+	if strings.HasPrefix(lower, "__host-") && (c.InsecureHTTP || c.Domain != "" || c.path() != "/") {
 		faults = append(faults, fmt.Errorf("Cookie %q: a __Host- name needs Secure, Path=/ and no Domain (RFC 6265bis §4.1.3.2)", name))
 	}
-	if strings.HasPrefix(name, "__Secure-") && c.InsecureHTTP {
+	if strings.HasPrefix(lower, "__secure-") && c.InsecureHTTP {
 		faults = append(faults, fmt.Errorf("Cookie %q: a __Secure- name needs Secure (RFC 6265bis §4.1.3.1)", name))
 	}
 	if c.SameSite == http.SameSiteNoneMode && c.InsecureHTTP {
 		faults = append(faults, fmt.Errorf("Cookie %q: SameSite=None needs Secure", name))
+	}
+	if c.SameSite < 0 || c.SameSite > http.SameSiteNoneMode {
+		faults = append(faults, fmt.Errorf("Cookie %q: there is no SameSite mode %d", name, c.SameSite))
 	}
 	return errors.Join(faults...)
 }
@@ -63,11 +68,14 @@ func (c Cookie) Token(r *http.Request) (string, bool) {
 // WriteLogin sets the cookie and answers 204.
 func (c Cookie) WriteLogin(w http.ResponseWriter, _ *http.Request, token string, a Authentication) error {
 	cookie := c.cookie(token)
-	switch {
+	switch { // never 0, which for http.Cookie is no Max-Age at all
 	case c.MaxAge > 0:
-		cookie.MaxAge = int(c.MaxAge / time.Second)
+		cookie.MaxAge = max(int(c.MaxAge/time.Second), 1)
 	case c.MaxAge == 0 && !a.ExpiresAt.IsZero():
-		cookie.MaxAge = int(a.ExpiresAt.Sub(a.IssuedAt).Round(time.Second) / time.Second)
+		cookie.MaxAge = max(int(a.ExpiresAt.Sub(a.IssuedAt).Round(time.Second)/time.Second), 1)
+	}
+	if err := cookie.Valid(); err != nil { // http.SetCookie would leave out what it does not like
+		return fmt.Errorf("usher: cookie %s: %w", cookie.Name, err)
 	}
 	if len(cookie.Name)+len(cookie.Value) > maxCookieSize {
 		return fmt.Errorf("usher: cookie %s: the token makes it %d bytes long, browsers keep %d", cookie.Name, len(cookie.Name)+len(cookie.Value), maxCookieSize)
@@ -92,7 +100,7 @@ func (Cookie) Ambient() bool { return true }
 
 func (c Cookie) cookie(value string) *http.Cookie {
 	sameSite := c.SameSite
-	if sameSite == 0 {
+	if sameSite == 0 || sameSite == http.SameSiteDefaultMode { // which would leave it to the browser
 		sameSite = http.SameSiteLaxMode
 	}
 	return &http.Cookie{

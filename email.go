@@ -21,47 +21,59 @@ var domains = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.VerifyDNSLengt
 
 // EmailKey returns the normal form of an e-mail address, under which it is
 // unique and looked up: NFKC, then case-folded, the domain in its Unicode form.
-// The key of a key is the key itself. An address is checked after it was
-// normalised, so that no character can turn into an @ or a comma behind the
-// check. The error says what is wrong.
+// The error says what is wrong with the address.
 func EmailKey(address string) (string, error) {
+	_, key, err := parseEmail(address)
+	return key, err
+}
+
+// parseEmail returns the address as it is stored and shown (as typed, but for
+// surrounding space and the spelling of the domain) and its key. The address is
+// checked after it was normalised, so that no character can turn into an @ or a
+// comma behind the check.
+func parseEmail(address string) (stored, key string, err error) {
 	if len(address) > 4*maxEmail || !utf8.ValidString(address) {
-		return "", emailFault("The email address is too long or not text.")
+		return "", "", emailFault("The email address is too long or not text.")
 	}
-	user, domain, found := strings.Cut(norm.NFKC.String(strings.TrimSpace(address)), "@")
-	user = foldCase(user) // not the domain: straße.example and strasse.example are two
+	address = strings.TrimSpace(address)
+	folded := norm.NFKC.String(cases.Fold().String(norm.NFKC.String(address)))
+	user, domain, found := strings.Cut(folded, "@")
 	switch {
 	case !found:
-		return "", emailFault("An email address must have an @-sign.")
+		return "", "", emailFault("An email address must have an @-sign.")
 	case strings.Contains(domain, "@"):
-		return "", emailFault("An email address can have only one @-sign.")
+		return "", "", emailFault("An email address can have only one @-sign.")
 	case user == "":
-		return "", emailFault("There must be something before the @-sign.")
+		return "", "", emailFault("There must be something before the @-sign.")
 	case domain == "":
-		return "", emailFault("There must be something after the @-sign.")
+		return "", "", emailFault("There must be something after the @-sign.")
 	case len(user) > maxEmailUser:
-		return "", emailFault("The email address is too long before the @-sign.")
+		return "", "", emailFault("The email address is too long before the @-sign.")
 	}
 	if strings.HasPrefix(user, ".") || strings.HasSuffix(user, ".") || strings.Contains(user, "..") {
-		return "", emailFault("An email address cannot begin or end with a period, or have two periods in a row, before the @-sign.")
+		return "", "", emailFault("An email address cannot begin or end with a period, or have two periods in a row, before the @-sign.")
 	}
 	for _, c := range user {
 		if !isEmailUserRune(c) {
-			return "", emailFault("The email address contains invalid characters before the @-sign.")
+			return "", "", emailFault("The email address contains invalid characters before the @-sign.")
 		}
 	}
-	ascii, err := domains.ToASCII(domain)
+	ascii, err := idna.Lookup.ToASCII(domain)
 	if err != nil || !strings.Contains(ascii, ".") || strings.HasSuffix(ascii, ".") {
-		return "", emailFault("The part after the @-sign is not a valid domain name.")
+		return "", "", emailFault("The part after the @-sign is not a valid domain name.")
 	}
 	if len(user)+1+len(ascii) > maxEmail {
-		return "", emailFault("The email address is too long.")
+		return "", "", emailFault("The email address is too long.")
 	}
-	domain, err = domains.ToUnicode(ascii)
+	domain, err = idna.Lookup.ToUnicode(ascii)
 	if err != nil {
-		return "", emailFault("The part after the @-sign is not a valid domain name.")
+		return "", "", emailFault("The part after the @-sign is not a valid domain name.")
 	}
-	return user + "@" + domain, nil
+	typed, _, found := strings.Cut(norm.NFC.String(address), "@")
+	if !found {
+		return "", "", emailFault("An email address must have an @-sign.")
+	}
+	return typed + "@" + domain, user + "@" + domain, nil
 }
 
 // emailFault is a sentence for the person who typed the address.

@@ -37,6 +37,9 @@ var (
 	ErrUserNotVerified  = &Error{Status: http.StatusBadRequest, Code: "LOGIN_USER_NOT_VERIFIED"}
 	ErrUserExists       = &Error{Status: http.StatusBadRequest, Code: "REGISTER_USER_ALREADY_EXISTS"}
 	ErrEmailExists      = &Error{Status: http.StatusBadRequest, Code: "UPDATE_USER_EMAIL_ALREADY_EXISTS"}
+	ErrBadVerifyToken   = &Error{Status: http.StatusBadRequest, Code: "VERIFY_USER_BAD_TOKEN"}
+	ErrAlreadyVerified  = &Error{Status: http.StatusBadRequest, Code: "VERIFY_USER_ALREADY_VERIFIED"}
+	ErrBadResetToken    = &Error{Status: http.StatusBadRequest, Code: "RESET_PASSWORD_BAD_TOKEN"}
 	ErrMethodNotAllowed = &Error{Status: http.StatusMethodNotAllowed, Code: "Method Not Allowed"}
 )
 

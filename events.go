@@ -16,6 +16,10 @@ const (
 	EventRegister       EventKind = "register"
 	EventUpdate         EventKind = "update"
 	EventDelete         EventKind = "delete"
+	EventRequestVerify  EventKind = "request_verify"
+	EventVerify         EventKind = "verify"
+	EventForgotPassword EventKind = "forgot_password"
+	EventResetPassword  EventKind = "reset_password"
 	EventPasswordRehash EventKind = "password_rehash" // the stored hash was brought up to date
 	EventSessionRevoke  EventKind = "session_revoke"
 )

@@ -36,10 +36,10 @@ type Fields[U any] struct {
 	custom []Field
 }
 
-// baseNames are the names that User takes on the wire and in the store.
+// The names that User and usher's routes take on the wire and in the store.
 var (
-	baseJSON    = []string{"id", "email", "password", "is_active", "is_superuser", "is_verified"}
-	baseColumns = []string{"id", "email", "email_key", "hashed_password", "is_active", "is_superuser", "is_verified", "created_at", "updated_at"}
+	baseJSON    = []string{"id", "email", "password", "current_password", "is_active", "is_superuser", "is_verified"}
+	baseColumns = []string{"id", "email", "email_key", "hashed_password", "is_active", "is_superuser", "is_verified", "epoch", "created_at", "updated_at"}
 )
 
 // FieldsOf makes the plan of U. The error names every fault of its tags.
@@ -67,10 +67,13 @@ func (f *Fields[U]) collect(t reflect.Type, index []int, faults *[]error) {
 		sf := t.Field(i)
 		at := append(slices.Clone(index), i)
 		switch {
-		case sf.Type == reflect.TypeFor[User]():
-			continue
 		case sf.Anonymous && sf.Type.Kind() == reflect.Pointer:
 			*faults = append(*faults, fmt.Errorf("usher: %s.%s: embed structs by value, not by pointer", t, sf.Name))
+			continue
+		case sf.Anonymous && sf.Tag.Get("json") != "" && reflect.PointerTo(sf.Type).Implements(reflect.TypeFor[interface{ usherUser() *User }]()):
+			*faults = append(*faults, fmt.Errorf("usher: %s.%s: a json tag would hide usher.User's fields", t, sf.Name))
+			continue
+		case sf.Anonymous && sf.Type == reflect.TypeFor[User]():
 			continue
 		case sf.Anonymous && sf.Type.Kind() == reflect.Struct && sf.Tag.Get("json") == "":
 			f.collect(sf.Type, at, faults)
@@ -79,7 +82,7 @@ func (f *Fields[U]) collect(t reflect.Type, index []int, faults *[]error) {
 			continue
 		}
 		field := Field{Name: sf.Name, JSON: sf.Name, Column: snakeCase(sf.Name), Type: sf.Type, Index: at}
-		if name, _, _ := strings.Cut(sf.Tag.Get("json"), ","); name == "-" {
+		if name, _, _ := strings.Cut(sf.Tag.Get("json"), ","); sf.Tag.Get("json") == "-" { // "-," is the name "-"
 			field.JSON = ""
 		} else if name != "" {
 			field.JSON = name
@@ -153,6 +156,16 @@ func (f *Fields[U]) set(u *U, body map[string]json.RawMessage, admin bool) (faul
 	return faults
 }
 
+// settable returns the names on the wire of the fields that the caller may set.
+func (f *Fields[U]) settable(admin bool) (names []string) {
+	for _, field := range f.custom {
+		if field.Write || admin && field.Admin {
+			names = append(names, field.JSON)
+		}
+	}
+	return names
+}
+
 func nullable(t reflect.Type) bool {
 	switch t.Kind() {
 	case reflect.Pointer, reflect.Interface, reflect.Map, reflect.Slice:
@@ -168,6 +181,9 @@ func typeError(field Field, raw json.RawMessage) FieldError {
 		t = t.Elem()
 	}
 	e := FieldError{Loc: []any{"body", field.JSON}, Input: raw}
+	if !json.Valid(raw) { // NaN
+		e.Input = nil
+	}
 	custom := reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()) ||
 		reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
 	switch {

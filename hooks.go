@@ -31,6 +31,15 @@ type Hooks[U any] struct {
 	// wire and sorted.
 	AfterUpdate func(ctx context.Context, user *U, members []string)
 
+	// AfterRequestVerify and AfterForgotPassword get the token to mail. They run
+	// before the answer is sent: whatever they do slowly tells an onlooker that
+	// the address is known, so let them only hand the token on. Config.Mail does
+	// it without that risk.
+	AfterRequestVerify  func(ctx context.Context, user *U, token string)
+	AfterForgotPassword func(ctx context.Context, user *U, token string)
+	AfterVerify         func(ctx context.Context, user *U)
+	AfterResetPassword  func(ctx context.Context, user *U)
+
 	BeforeDelete func(ctx context.Context, user *U) error
 	AfterDelete  func(ctx context.Context, user *U)
 

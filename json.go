@@ -27,8 +27,8 @@ func jsonMembers(text []byte) (map[string]json.RawMessage, error) {
 	switch {
 	case text[start] != '{':
 		return nil, errNotObject
-	case s.twice != "":
-		return nil, &duplicateMember{s.twice}
+	case s.twice != nil:
+		return nil, s.twice
 	}
 	return s.members, nil
 }
@@ -62,7 +62,7 @@ type jsonScanner struct {
 	text    []byte
 	pos     int
 	members map[string]json.RawMessage
-	twice   string // a member name that occurred twice
+	twice   *duplicateMember
 }
 
 func (s *jsonScanner) fault(msg string, pos int) error {
@@ -184,7 +184,7 @@ func (s *jsonScanner) keep(name, value []byte) {
 	var key string
 	_ = json.Unmarshal(name, &key) // str has checked it
 	if _, known := s.members[key]; known {
-		s.twice = key
+		s.twice = &duplicateMember{key}
 	}
 	s.members[key] = value
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -70,8 +71,12 @@ func (s *JWT) Validate() error {
 	return errors.Join(faults...)
 }
 
-// WriteToken signs a new token.
+// WriteToken signs a new token. It refuses a sign-in with scopes: a token that
+// lost them would be good for everything.
 func (s *JWT) WriteToken(_ context.Context, a *Authentication) (string, error) {
+	if a.Scopes != nil {
+		return "", errors.New("usher: a JWT cannot carry scopes")
+	}
 	key := s.Keys[0]
 	now := s.now()
 	a.IssuedAt, a.SessionID = now, uuid.Must(uuid.NewV7()).String()
@@ -109,6 +114,7 @@ func (s *JWT) ReadToken(_ context.Context, token string) (Authentication, error)
 	if !a.ExpiresAt.After(s.now()) {
 		return Authentication{}, ErrInvalidToken
 	}
+	a.Methods = slices.Clone(a.Methods) // the cache keeps its own
 	return a, nil
 }
 
@@ -116,25 +122,13 @@ func (s *JWT) ReadToken(_ context.Context, token string) (Authentication, error)
 func (s *JWT) DestroyToken(context.Context, string) error { return ErrNotRevocable }
 
 func (s *JWT) verify(token string) (Authentication, error) {
-	header, err := readJWTHeader(token)
-	if err != nil {
-		return Authentication{}, err
-	}
-	options := []jwt.ParserOption{
-		jwt.WithAudience(s.audience()...), jwt.WithExpirationRequired(), jwt.WithIssuedAt(),
-		jwt.WithStrictDecoding(), jwt.WithTimeFunc(s.now),
-	}
+	options := []jwt.ParserOption{jwt.WithAudience(s.audience()...)}
 	if s.Issuer != "" {
 		options = append(options, jwt.WithIssuer(s.Issuer))
 	}
-	var claims jwtClaims
-	if _, err := jwt.NewParser(options...).ParseWithClaims(token, &claims, func(*jwt.Token) (any, error) {
-		return s.keysFor(header)
-	}); err != nil {
+	claims, err := parseJWT(token, s.Keys, s.now, options...)
+	if err != nil {
 		return Authentication{}, err
-	}
-	if claims.Subject == "" {
-		return Authentication{}, errors.New("no subject")
 	}
 	a := Authentication{
 		UserID: ID(claims.Subject), SessionID: claims.SessionID, Methods: claims.Methods,
@@ -149,12 +143,32 @@ func (s *JWT) verify(token string) (Authentication, error) {
 	return a, nil
 }
 
+// parseJWT verifies a token of whatever purpose; the audience among the options
+// tells which.
+func parseJWT(token string, keys []Key, now func() time.Time, options ...jwt.ParserOption) (claims jwtClaims, err error) {
+	if len(token) > maxJWT || strings.Count(token, ".") != 2 {
+		return claims, errors.New("not a compact JWS")
+	}
+	header, err := readJWTHeader(token)
+	if err != nil {
+		return claims, err
+	}
+	options = append(options, jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithStrictDecoding(), jwt.WithTimeFunc(now))
+	_, err = jwt.NewParser(options...).ParseWithClaims(token, &claims, func(*jwt.Token) (any, error) {
+		return keysFor(keys, header)
+	})
+	if err == nil && claims.Subject == "" {
+		err = errors.New("no subject")
+	}
+	return claims, err
+}
+
 // keysFor returns the keys that may have signed a token with this header. The
 // algorithm is the key's, the header only has to agree (RFC 8725 §3.1). A key
 // without an id, and a token without one, go with any.
-func (s *JWT) keysFor(h jwtHeader) (any, error) {
+func keysFor(keys []Key, h jwtHeader) (any, error) {
 	var set jwt.VerificationKeySet
-	for _, key := range s.Keys {
+	for _, key := range keys {
 		if key.method.Alg() == h.Algorithm && (key.ID == "" || h.KeyID == "" || key.ID == h.KeyID) {
 			set.Keys = append(set.Keys, key.verify)
 		}
@@ -239,6 +253,10 @@ type jwtClaims struct {
 	SessionID string           `json:"sid,omitempty"`
 	AuthTime  *jwt.NumericDate `json:"auth_time,omitempty"`
 	Methods   []string         `json:"amr,omitempty"`
+
+	// Of one-time tokens.
+	Email       string `json:"email,omitempty"`
+	Fingerprint string `json:"password_fgpt,omitempty"`
 }
 
 // UnmarshalJSON refuses what encoding/json would let pass: a name that occurs
@@ -260,14 +278,21 @@ func (c *jwtClaims) UnmarshalJSON(b []byte) error {
 			continue
 		}
 		var seconds *float64
-		if err := json.Unmarshal(raw, &seconds); err != nil || seconds == nil || math.Abs(*seconds) > 1e11 {
+		if err := json.Unmarshal(raw, &seconds); err != nil || seconds == nil || math.Abs(*seconds) > 1e18 {
 			return fmt.Errorf("%s is not a time", name)
 		}
 		whole, fraction := math.Modf(*seconds)
 		*target = &jwt.NumericDate{Time: time.Unix(int64(whole), int64(fraction*1e9))}
 	}
+	for name, target := range map[string]*string{"jti": &c.ID, "email": &c.Email, "password_fgpt": &c.Fingerprint} {
+		if raw, present := members[name]; present {
+			if err := decodeString(raw, target); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+	}
 	// The rest is informative: another type than ours counts as absent.
-	for name, target := range map[string]any{"iss": &c.Issuer, "jti": &c.ID, "sid": &c.SessionID, "amr": &c.Methods} {
+	for name, target := range map[string]any{"iss": &c.Issuer, "sid": &c.SessionID, "amr": &c.Methods} {
 		_ = json.Unmarshal(members[name], target)
 	}
 	return nil

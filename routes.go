@@ -24,6 +24,18 @@ func (a *Auth[U]) routes() []route {
 			route{"POST", "/auth/" + b.Name + "/logout", a.logout(b), false}, // the authenticator checks
 		)
 	}
+	if len(a.config.VerifySecret) > 0 {
+		routes = append(routes,
+			route{"POST", "/auth/request-verify-token", a.requestVerify, a.ambient},
+			route{"POST", "/auth/verify", a.verify, a.ambient},
+		)
+	}
+	if len(a.config.ResetSecret) > 0 {
+		routes = append(routes,
+			route{"POST", "/auth/forgot-password", a.forgotPassword, a.ambient},
+			route{"POST", "/auth/reset-password", a.resetPassword, a.ambient},
+		)
+	}
 	return append(routes,
 		route{"POST", "/auth/register", a.register, a.ambient},
 		route{"GET", "/users/me", a.me, false},
@@ -44,6 +56,8 @@ func (a *Auth[U]) routes() []route {
 //
 //	POST   /auth/{backend}/login, /auth/{backend}/logout   of each backend
 //	POST   /auth/register
+//	POST   /auth/request-verify-token, /auth/verify            with a Secret
+//	POST   /auth/forgot-password, /auth/reset-password         with a Secret
 //	GET    /users/me              PATCH /users/me
 //	GET    /users/me/sessions     DELETE /users/me/sessions[/{session}]
 //	GET    /users/{id}            PATCH, DELETE /users/{id}            superusers

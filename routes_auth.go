@@ -43,7 +43,10 @@ func (a *Auth[U]) login(b backend) func(http.ResponseWriter, *http.Request) erro
 // one counts as absent.
 func checkPasswordForm(form url.Values) error {
 	var b body
-	if grant := form.Get("grant_type"); grant != "" && grant != "password" {
+	switch grant := form.Get("grant_type"); {
+	case len(form["grant_type"]) > 1:
+		b.fault("grant_type", "value_error", "Value error, the field is given more than once", nil)
+	case grant != "" && grant != "password":
 		b.faults = append(b.faults, FieldError{
 			Type: "string_pattern_mismatch", Loc: []any{"body", "grant_type"}, Msg: "String should match pattern '^password$'",
 			Input: echo(grant), Ctx: map[string]any{"pattern": "^password$"},

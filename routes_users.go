@@ -16,11 +16,11 @@ func (a *Auth[U]) me(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *Auth[U]) patchMe(w http.ResponseWriter, r *http.Request) error {
-	user, authn, err := a.Authenticate(r)
+	b, err := a.readJSON(w, r)
 	if err != nil {
 		return err
 	}
-	b, err := a.readJSON(w, r)
+	user, authn, err := a.Authenticate(r)
 	if err != nil {
 		return err
 	}
@@ -64,11 +64,11 @@ func (a *Auth[U]) user(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *Auth[U]) patchUser(w http.ResponseWriter, r *http.Request) error {
-	user, err := a.userInPath(r)
+	b, err := a.readJSON(w, r)
 	if err != nil {
 		return err
 	}
-	b, err := a.readJSON(w, r)
+	user, err := a.userInPath(r)
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,6 @@ func (a *Auth[U]) readChange(b *body, admin bool) (Change[U], error) {
 	change := Change[U]{
 		Email: b.text("email", false, false), Password: b.text("password", false, true),
 		IsActive: b.flag("is_active"), IsSuperuser: b.flag("is_superuser"), IsVerified: b.flag("is_verified"),
-		members: slices.Sorted(maps.Keys(b.members)),
 	}
 	if raw, present := b.members["email"]; present && string(raw) == "null" {
 		b.fault("email", "string_type", "Input should be a valid string", raw)
@@ -134,6 +133,15 @@ func (a *Auth[U]) readChange(b *body, admin bool) (Change[U], error) {
 	}
 	b.faults = append(b.faults, a.fields.set(new(U), b.members, admin)...)
 	change.Set = func(user *U) { a.fields.set(user, b.members, admin) }
+	settable := append(a.fields.settable(admin), "email", "password")
+	if admin {
+		settable = append(settable, "is_active", "is_superuser", "is_verified")
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.members)) {
+		if slices.Contains(settable, name) {
+			change.members = append(change.members, name)
+		}
+	}
 	return change, b.err()
 }
 

@@ -18,21 +18,22 @@ type Client struct {
 // address, a wrong password and an inactive user alike, ErrUserNotVerified only
 // after the right password, and a 503 when the password could not be checked
 // in time.
-func (a *Auth[U]) Login(ctx context.Context, backend, email, password string, client Client) (*U, Authentication, error) {
-	user, err := a.checkCredentials(ctx, email, password)
-	if err != nil {
-		e := Event{Kind: EventLogin, Backend: backend, IP: client.IP, UserAgent: client.UserAgent, Err: err}
-		if user != nil {
-			e.UserID = a.fields.Base(user).ID
+func (a *Auth[U]) Login(ctx context.Context, backend, email, password string, client Client) (user *U, authn Authentication, err error) {
+	var known *U
+	defer func() { a.emitLogin(ctx, backend, known, authn, client, err) }()
+	for range 3 { // the password may change between our check and the sign-in
+		if known, err = a.checkCredentials(ctx, email, password); err != nil {
+			return nil, Authentication{}, err
 		}
-		a.emit(ctx, e)
-		return nil, Authentication{}, err
+		authn, err = a.signIn(ctx, backend, known, []string{"pwd"}, client)
+		if err == nil {
+			return known, authn, nil
+		}
+		if !errors.Is(err, errUserChanged) {
+			return nil, Authentication{}, err
+		}
 	}
-	authn, err := a.SignIn(ctx, backend, user, []string{"pwd"}, client)
-	if err != nil {
-		return nil, Authentication{}, err
-	}
-	return user, authn, nil
+	return nil, Authentication{}, unavailable(err)
 }
 
 // checkCredentials returns the user with this address and password. Every way
@@ -85,25 +86,29 @@ func (a *Auth[U]) upgradeHash(ctx context.Context, user *U, password string) *U 
 
 // SignIn is the one door: every way to sign in ends here, and nothing else
 // makes sessions or tokens. methods are what the user has proved (RFC 8176).
-// The error is ErrBadCredentials for an inactive user, ErrUserNotVerified, or
-// the veto of BeforeLogin.
+// The error is ErrBadCredentials for an inactive user, ErrUserNotVerified, the
+// veto of BeforeLogin, or ErrConflict if the password has changed since user was
+// read: what was proved then need not be true any more.
 func (a *Auth[U]) SignIn(ctx context.Context, backend string, user *U, methods []string, client Client) (authn Authentication, err error) {
+	defer func() { a.emitLogin(ctx, backend, user, authn, client, err) }()
+	return a.signIn(ctx, backend, user, methods, client)
+}
+
+// errUserChanged: the user's password changed while he signed in.
+var errUserChanged = fmt.Errorf("usher: sign-in: %w", ErrConflict)
+
+func (a *Auth[U]) signIn(ctx context.Context, backend string, user *U, methods []string, client Client) (authn Authentication, err error) {
 	base := a.fields.Base(user)
 	authn = Authentication{
 		UserID: base.ID, Methods: methods, AuthTime: a.config.now().Truncate(time.Second),
 		IP: client.IP, UserAgent: client.UserAgent, Data: map[string]any{}, Backend: backend,
 	}
-	defer func() {
-		a.emit(ctx, Event{Kind: EventLogin, UserID: base.ID, SessionID: authn.SessionID, Backend: backend, IP: client.IP, UserAgent: client.UserAgent, Err: err})
-	}()
 	b, known := a.backend(backend)
-	switch {
-	case !known:
+	if !known {
 		return authn, fmt.Errorf("usher: no backend is named %q", backend)
-	case !base.IsActive:
-		return authn, ErrBadCredentials
-	case a.config.RequireVerified && !base.IsVerified:
-		return authn, ErrUserNotVerified
+	}
+	if err := a.admits(user); err != nil {
+		return authn, err
 	}
 	if hook := a.config.Hooks.BeforeLogin; hook != nil {
 		if err := before("BeforeLogin", func() error { return hook(ctx, user, &authn) }); err != nil {
@@ -111,13 +116,57 @@ func (a *Auth[U]) SignIn(ctx context.Context, backend string, user *U, methods [
 		}
 	}
 	authn.Token, err = b.Strategy.WriteToken(ctx, &authn)
+	if errors.Is(err, ErrNotFound) { // the store found that the user is gone
+		return authn, ErrBadCredentials
+	}
 	if err != nil {
 		return authn, unavailable(err)
+	}
+	if err := a.stillAdmits(ctx, user); err != nil {
+		// Nobody will ever hold this token, whether it can be destroyed or not.
+		return authn, errors.Join(err, a.destroy(ctx, backend, authn.Token))
 	}
 	if hook := a.config.Hooks.AfterLogin; hook != nil {
 		a.after("AfterLogin", func() { hook(ctx, user, authn) })
 	}
 	return authn, nil
+}
+
+// admits tells whether the user may sign in at all.
+func (a *Auth[U]) admits(user *U) error {
+	base := a.fields.Base(user)
+	switch {
+	case !base.IsActive:
+		return ErrBadCredentials
+	case a.config.RequireVerified && !base.IsVerified:
+		return ErrUserNotVerified
+	}
+	return nil
+}
+
+// stillAdmits looks at the user again when his session exists. A password change
+// or a deactivation ends the sessions that it finds, so one that began before it
+// and is made after it would escape: here it is found out.
+func (a *Auth[U]) stillAdmits(ctx context.Context, user *U) error {
+	now, err := a.config.Store.UserByID(ctx, a.fields.Base(user).ID)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return ErrBadCredentials
+	case err != nil:
+		return unavailable(err)
+	case a.fields.Base(now).HashedPassword != a.fields.Base(user).HashedPassword:
+		return errUserChanged
+	}
+	return a.admits(now)
+}
+
+// emitLogin ends the flow of signing in. user is nil when nobody is known.
+func (a *Auth[U]) emitLogin(ctx context.Context, backend string, user *U, authn Authentication, client Client, err error) {
+	e := Event{Kind: EventLogin, SessionID: authn.SessionID, Backend: backend, IP: client.IP, UserAgent: client.UserAgent, Err: err}
+	if user != nil {
+		e.UserID = a.fields.Base(user).ID
+	}
+	a.emit(ctx, e)
 }
 
 // SignOut ends the sign-in that authenticated a request. A token that cannot be

@@ -78,12 +78,15 @@ type User struct {
 	Email string `json:"email"` // as the user typed it
 	// HashedPassword is a PHC string, empty for a user who has no password.
 	// It never leaves the server.
-	HashedPassword string    `json:"-"`
-	IsActive       bool      `json:"is_active"`
-	IsSuperuser    bool      `json:"is_superuser"`
-	IsVerified     bool      `json:"is_verified"`
-	CreatedAt      time.Time `json:"-"`
-	UpdatedAt      time.Time `json:"-"`
+	HashedPassword string `json:"-"`
+	IsActive       bool   `json:"is_active"`
+	IsSuperuser    bool   `json:"is_superuser"`
+	IsVerified     bool   `json:"is_verified"`
+	// Epoch counts the changes (of address, password, activity) that end the
+	// links and sessions of before.
+	Epoch     int64     `json:"-"`
+	CreatedAt time.Time `json:"-"`
+	UpdatedAt time.Time `json:"-"`
 }
 
 func (u *User) usherUser() *User { return u }

@@ -15,7 +15,9 @@ import (
 
 // The secrets of the recorded server.
 const (
-	jwtSecret = "reference-jwt-secret-0123456789abcdef"
+	jwtSecret    = "reference-jwt-secret-0123456789abcdef"
+	verifySecret = "reference-verify-secret-0123456789abcdef"
+	resetSecret  = "reference-reset-secret-0123456789abcdef"
 )
 
 const lifetime = time.Hour
@@ -60,6 +62,9 @@ func newApp(ctx context.Context, s settings) (*app, error) {
 	}
 	config := usher.Config[user]{
 		Store:                         users,
+		VerifySecret:                  []byte(verifySecret),
+		ResetSecret:                   []byte(resetSecret),
+		FastAPIUsersResetTokens:       true,
 		Backends:                      a.backends(),
 		Passwords:                     hasher,
 		PasswordPolicy:                usher.PasswordPolicy{MinLength: 3},

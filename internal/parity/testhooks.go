@@ -51,8 +51,12 @@ func (o *outbox) hooks() usher.Hooks[user] {
 			names := strings.Join(members, ",")
 			o.add("after_update", u, &names)
 		},
-		BeforeDelete: func(_ context.Context, u *user) error { o.add("before_delete", u, nil); return nil },
-		AfterDelete:  func(_ context.Context, u *user) { o.add("after_delete", u, nil) },
+		AfterRequestVerify:  func(_ context.Context, u *user, token string) { o.add("verify", u, &token) },
+		AfterForgotPassword: func(_ context.Context, u *user, token string) { o.add("forgot", u, &token) },
+		AfterVerify:         func(_ context.Context, u *user) { o.add("after_verify", u, nil) },
+		AfterResetPassword:  func(_ context.Context, u *user) { o.add("after_reset", u, nil) },
+		BeforeDelete:        func(_ context.Context, u *user) error { o.add("before_delete", u, nil); return nil },
+		AfterDelete:         func(_ context.Context, u *user) { o.add("after_delete", u, nil) },
 	}
 }
 

@@ -1,0 +1,103 @@
+package usher
+
+import (
+	"context"
+	"errors"
+	"strings"
+)
+
+// ForgotPassword makes a token that lets whoever reads the mail set a new
+// password, if an active user has this address, and does the same work if not.
+// The error is a *ValidationError for an address that is none, or a 503.
+func (a *Auth[U]) ForgotPassword(ctx context.Context, address string) error {
+	user, token, err := a.prepareMail(ctx, address, a.resetToken, func(u *User) bool { return u.IsActive })
+	e := Event{Kind: EventForgotPassword, Err: err}
+	if user != nil {
+		e.UserID = a.fields.Base(user).ID
+		if hook := a.config.Hooks.AfterForgotPassword; hook != nil {
+			a.after("AfterForgotPassword", func() { hook(ctx, user, token) })
+		}
+	}
+	a.emit(ctx, e)
+	return err
+}
+
+// resetToken makes a token with FastAPI Users' claims. Its fingerprint of the
+// password is an HMAC, or, for FastAPI Users to accept it, a hash of the hash.
+func (a *Auth[U]) resetToken(ctx context.Context, u *User) (string, error) {
+	secret := a.config.ResetSecret
+	claims := jwtClaims{Subject: string(u.ID), Fingerprint: stateOf(secret, u)}
+	if a.config.FastAPIUsersResetTokens {
+		var err error
+		if claims.Fingerprint, err = a.config.Passwords.Hash(ctx, u.HashedPassword); err != nil {
+			return "", err
+		}
+	}
+	return signOneTime(secret, audienceReset, a.config.ResetLifetime, a.config.now(), claims)
+}
+
+// ResetPassword sets a new password and ends the user's sessions. The error is
+// ErrBadResetToken, or an *Error RESET_PASSWORD_INVALID_PASSWORD, after which
+// the token is still good. Of several calls with one token exactly one succeeds.
+func (a *Auth[U]) ResetPassword(ctx context.Context, token, password string) (user *U, err error) {
+	defer func() {
+		e := Event{Kind: EventResetPassword, Err: err}
+		if user != nil {
+			e.UserID = a.fields.Base(user).ID
+		}
+		a.emit(ctx, e)
+	}()
+	claims, err := a.parseOneTime(token, a.config.ResetSecret, audienceReset)
+	if err != nil {
+		return nil, badToken(ErrBadResetToken, err)
+	}
+	old, err := a.config.Store.UserByID(ctx, ID(claims.Subject))
+	if errors.Is(err, ErrNotFound) {
+		return nil, ErrBadResetToken
+	}
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	base := a.fields.Base(old)
+	good, err := a.goodFingerprint(ctx, claims.Fingerprint, base)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	if !good || !base.IsActive {
+		return nil, ErrBadResetToken
+	}
+	if err := a.checkPassword(ctx, old, password, "RESET_PASSWORD_INVALID_PASSWORD"); err != nil {
+		return nil, err
+	}
+	hash, err := a.config.Passwords.Hash(ctx, password)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	changed := *old
+	a.fields.Base(&changed).HashedPassword = hash
+	a.fields.Base(&changed).Epoch++
+	err = a.commit(ctx, old, &changed, Change[U]{Password: &password})
+	if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) { // somebody else has used it, or changed what it was for
+		return nil, ErrBadResetToken
+	}
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	if hook := a.config.Hooks.AfterResetPassword; hook != nil {
+		a.after("AfterResetPassword", func() { hook(ctx, &changed) })
+	}
+	return &changed, nil
+}
+
+// goodFingerprint accepts usher's fingerprints and FastAPI Users'.
+func (a *Auth[U]) goodFingerprint(ctx context.Context, fingerprint string, u *User) (bool, error) {
+	if strings.HasPrefix(fingerprint, statePrefix) {
+		_, same := inState(jwtClaims{ID: fingerprint}, a.config.ResetSecret, u)
+		return same, nil
+	}
+	if !strings.HasPrefix(fingerprint, "$argon2") {
+		return false, nil
+	}
+	result, err := a.config.Passwords.Verify(ctx, fingerprint, u.HashedPassword)
+	return result.OK, err
+}
