@@ -23,6 +23,10 @@ var (
 	ErrNotFound = errors.New("usher: not found")
 	// ErrEmailTaken: another user has this e-mail address in some spelling.
 	ErrEmailTaken = errors.New("usher: e-mail address is taken")
+	// ErrAlreadyUsed: a one-time token was used before.
+	ErrAlreadyUsed = errors.New("usher: already used")
+	// ErrOAuthAccountTaken: the provider's account is linked to a user already.
+	ErrOAuthAccountTaken = errors.New("usher: account at the provider is linked already")
 	// ErrConflict: the row changed between reading and writing.
 	ErrConflict = errors.New("usher: changed by somebody else meanwhile")
 )

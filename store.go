@@ -85,3 +85,19 @@ type SessionStore interface {
 	// returns how many it deleted. A store that forgets by itself returns 0.
 	SweepSessions(ctx context.Context, now time.Time, limit int) (int, error)
 }
+
+// Transactor is the ability of a UserStore to do several things or none.
+type Transactor interface {
+	// InTx calls f with a context in which the store's methods take part in one
+	// transaction. It commits if f returns nil, else nothing has happened.
+	// Within a transaction InTx joins it.
+	InTx(ctx context.Context, f func(ctx context.Context) error) error
+}
+
+// OneTimeStore remembers what was used, for tokens that have no state of a user
+// to change.
+type OneTimeStore interface {
+	// UseOnce marks token as used. The error is ErrAlreadyUsed for every call
+	// but the first. After expires the store may forget it.
+	UseOnce(ctx context.Context, token TokenHash, expires time.Time) error
+}
