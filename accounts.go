@@ -17,14 +17,26 @@ func (a *Auth[U]) Register(ctx context.Context, user *U, password string) error 
 }
 
 // CreateUser is Register for an administrator: it keeps the flags of user.
-func (a *Auth[U]) CreateUser(ctx context.Context, user *U, password string) (err error) {
+func (a *Auth[U]) CreateUser(ctx context.Context, user *U, password string) error {
+	return a.create(ctx, user, &password)
+}
+
+// CreateUserWithoutPassword is CreateUser for somebody who signs in by other
+// means, such as an account at a provider. No password fits such a user.
+func (a *Auth[U]) CreateUserWithoutPassword(ctx context.Context, user *U) error {
+	return a.create(ctx, user, nil)
+}
+
+func (a *Auth[U]) create(ctx context.Context, user *U, password *string) (err error) {
 	base := a.fields.Base(user)
 	defer func() { a.emit(ctx, Event{Kind: EventRegister, UserID: base.ID, Err: err}) }()
 	if err := a.checkUser(ctx, user); err != nil {
 		return err
 	}
-	if err := a.checkPassword(ctx, user, password, "REGISTER_INVALID_PASSWORD"); err != nil {
-		return err
+	if password != nil {
+		if err := a.checkPassword(ctx, user, *password, "REGISTER_INVALID_PASSWORD"); err != nil {
+			return err
+		}
 	}
 	if hook := a.config.Hooks.BeforeRegister; hook != nil {
 		if err := before("BeforeRegister", func() error { return hook(ctx, user) }); err != nil {
@@ -33,8 +45,11 @@ func (a *Auth[U]) CreateUser(ctx context.Context, user *U, password string) (err
 	}
 	// No look whether the address is taken: the unique index decides, and the
 	// answer takes the same time for a taken address and a free one.
-	if base.HashedPassword, err = a.config.Passwords.Hash(ctx, password); err != nil {
-		return unavailable(err)
+	base.HashedPassword = ""
+	if password != nil {
+		if base.HashedPassword, err = a.config.Passwords.Hash(ctx, *password); err != nil {
+			return unavailable(err)
+		}
 	}
 	err = a.config.Store.CreateUser(ctx, user)
 	if errors.Is(err, ErrEmailTaken) {

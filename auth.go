@@ -88,6 +88,9 @@ func (a *Auth[U]) Sweep(ctx context.Context) (total int, err error) {
 	return total, err
 }
 
+// Base returns the User embedded in user.
+func (a *Auth[U]) Base(user *U) *User { return a.fields.Base(user) }
+
 func (a *Auth[U]) backend(name string) (backend, bool) {
 	for _, b := range a.backends {
 		if b.Name == name {

@@ -1,11 +1,13 @@
 package usher
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 )
 
-func (a *Auth[U]) client(r *http.Request) Client {
+// Client describes where a request comes from.
+func (a *Auth[U]) Client(r *http.Request) Client {
 	return Client{IP: a.config.ClientIP(r), UserAgent: truncate(r.UserAgent(), 512)}
 }
 
@@ -27,16 +29,26 @@ func (a *Auth[U]) login(b backend) func(http.ResponseWriter, *http.Request) erro
 		if err := checkPasswordForm(form); err != nil {
 			return err
 		}
-		_, authn, err := a.Login(r.Context(), b.Name, form.Get("username"), form.Get("password"), a.client(r))
+		_, authn, err := a.Login(r.Context(), b.Name, form.Get("username"), form.Get("password"), a.Client(r))
 		if err != nil {
 			return err
 		}
-		if err := b.Transport.WriteLogin(w, r, authn.Token, authn); err != nil {
-			_ = a.destroy(r.Context(), b.Name, authn.Token) // nobody will ever hold it
-			return err
-		}
-		return nil
+		return a.WriteLogin(w, r, authn)
 	}
+}
+
+// WriteLogin answers a sign-in through the transport of its backend. When that
+// fails it has written nothing, and the token is destroyed.
+func (a *Auth[U]) WriteLogin(w http.ResponseWriter, r *http.Request, authn Authentication) error {
+	b, known := a.backend(authn.Backend)
+	if !known {
+		return fmt.Errorf("usher: no backend is named %q", authn.Backend)
+	}
+	if err := b.Transport.WriteLogin(w, r, authn.Token, authn); err != nil {
+		_ = a.destroy(r.Context(), b.Name, authn.Token) // nobody will ever hold it
+		return err
+	}
+	return nil
 }
 
 // checkPasswordForm applies the rules of RFC 6749 §3.1: no field twice, an empty
