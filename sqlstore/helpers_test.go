@@ -1,0 +1,117 @@
+package sqlstore_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"usher"
+	"usher/sqlstore"
+	"usher/sqlstore/sqlite"
+)
+
+// Member is a user type as applications have it.
+type Member struct {
+	usher.User
+	FirstName string `json:"first_name" usher:"write"`
+	Plan      string `json:"plan" usher:"admin"`
+	Transient string `db:"-"`
+}
+
+var (
+	_ usher.UserStore[Member] = (*sqlstore.Store[Member])(nil)
+	_ usher.SessionStore      = (*sqlstore.Store[Member])(nil)
+)
+
+// open opens a new store, which the test closes, and tells its path.
+func open[U any, P usher.UserOf[U]](t testing.TB) (*sqlstore.Store[U], string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "test.db")
+	store, err := sqlite.Open[U, P](context.Background(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return store, path
+}
+
+// openRaw opens a file past the store.
+func openRaw(t testing.TB, path string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open("sqlite", "file:"+path+"?_busy_timeout=5000&_foreign_keys=on")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	return db
+}
+
+func run(t testing.TB, db *sql.DB, query string, args ...any) {
+	t.Helper()
+	if _, err := db.Exec(query, args...); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+}
+
+func one[T any](t testing.TB, db *sql.DB, query string, args ...any) (value T) {
+	t.Helper()
+	if err := db.QueryRow(query, args...).Scan(&value); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return value
+}
+
+func newMember(t testing.TB, store *sqlstore.Store[Member], email string) *Member {
+	t.Helper()
+	m := &Member{User: usher.User{Email: email, HashedPassword: "hash", IsActive: true}}
+	if err := store.CreateUser(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func newSession(t testing.TB, store *sqlstore.Store[Member], user usher.ID, token string, expires time.Time) usher.Session {
+	t.Helper()
+	now := time.Now()
+	x := usher.Session{ID: string(usher.NewID()), UserID: user, CreatedAt: now, LastSeenAt: now, ExpiresAt: expires, AuthTime: now}
+	if err := store.CreateSession(t.Context(), usher.HashToken(token), x); err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// together calls f n times at once and counts the calls by which of the errors
+// they returned (nil included). Other errors fail the test.
+func together(t *testing.T, n int, f func(i int) error, known ...error) map[error]int {
+	t.Helper()
+	var ready, done sync.WaitGroup
+	var mu sync.Mutex
+	count := map[error]int{}
+	ready.Add(1)
+	for i := range n {
+		done.Go(func() {
+			ready.Wait()
+			err := f(i)
+			mu.Lock()
+			defer mu.Unlock()
+			for _, want := range append(known, nil) {
+				if errors.Is(err, want) {
+					count[want]++
+					return
+				}
+			}
+			t.Errorf("call %d: %v", i, err)
+		})
+	}
+	ready.Done()
+	done.Wait()
+	return count
+}

@@ -1,0 +1,231 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"embed"
+	"fmt"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+)
+
+//go:embed migrations
+var migrationFiles embed.FS
+
+// versionTable has the form of goose's own table, under another name: the
+// application may use goose for its own migrations in the same database.
+const versionTable = "usher_migrations"
+
+// Migrations returns the migrations of a dialect: numbered SQL files as the
+// goose command reads them. An operator may apply them with
+//
+//	goose -table usher_migrations -dir <copy of the files> sqlite app.db up
+//
+// instead of Migrate. It has no files for an unknown dialect.
+func Migrations(d Dialect) fs.FS {
+	files, err := fs.Sub(migrationFiles, path.Join("migrations", string(d)))
+	if err != nil {
+		return embed.FS{}
+	}
+	return files
+}
+
+// Migrate brings the schema up to date and returns the names of the files it
+// applied. Each is applied in a transaction of its own; callers at the same
+// time wait for each other. The error says so if the schema is newer than this
+// program: an old program must not write to it.
+func Migrate(ctx context.Context, db *sql.DB, d Dialect) (applied []string, err error) {
+	y, err := d.syntax()
+	if err != nil {
+		return nil, err
+	}
+	migrations, err := migrationsOf(d)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range migrations {
+		err := inTransaction(ctx, db, y, func(conn *sql.Conn) error {
+			done, err := versionsOf(ctx, conn, y)
+			if err != nil {
+				return err
+			}
+			for version := range done {
+				if newest := migrations[len(migrations)-1].version; version > newest {
+					return fmt.Errorf("the schema has version %d, but this program knows only up to %d: run a newer one", version, newest)
+				}
+			}
+			if done[m.version] {
+				return nil
+			}
+			for _, statement := range m.bookedStatements() {
+				if _, err := conn.ExecContext(ctx, statement); err != nil {
+					return fmt.Errorf("%s: %w", m.name, err)
+				}
+			}
+			applied = append(applied, m.name)
+			return nil
+		})
+		if err != nil {
+			return applied, fmt.Errorf("sqlstore: migrate: %w", err)
+		}
+	}
+	return applied, nil
+}
+
+// Script returns the SQL of the migrations after a version (0: of all), with
+// what marks them as applied, for operators who rather run it themselves.
+func Script(d Dialect, after int64) (string, error) {
+	y, err := d.syntax()
+	if err != nil {
+		return "", err
+	}
+	migrations, err := migrationsOf(d)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	write := func(name string, statements []string) {
+		fmt.Fprintf(&b, "-- %s\nBEGIN;\n%s;\nCOMMIT;\n\n", name, strings.Join(statements, ";\n"))
+	}
+	write(versionTable, y.versions)
+	for _, m := range migrations {
+		if m.version > after {
+			write(m.name, m.bookedStatements())
+		}
+	}
+	return b.String(), nil
+}
+
+type migration struct {
+	version    int64
+	name       string
+	statements []string
+}
+
+// bookedStatements are the statements and the one that marks them as applied.
+func (m migration) bookedStatements() []string {
+	booking := fmt.Sprintf("INSERT INTO %s (version_id, is_applied) VALUES (%d, TRUE)", versionTable, m.version)
+	return append(m.statements[:len(m.statements):len(m.statements)], booking)
+}
+
+// migrationsOf reads the migrations of a dialect in the order of their versions.
+func migrationsOf(d Dialect) (migrations []migration, err error) {
+	files := Migrations(d)
+	names, err := fs.Glob(files, "*.sql") // sorted, and the numbers have zeros in front
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		text, err := fs.ReadFile(files, name)
+		if err != nil {
+			return nil, err
+		}
+		number, _, _ := strings.Cut(name, "_")
+		version, err := strconv.ParseInt(number, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("sqlstore: migration %s has no number", name)
+		}
+		migrations = append(migrations, migration{version, name, upStatements(string(text))})
+	}
+	return migrations, nil
+}
+
+// upStatements splits the Up part of a migration as goose does: a statement
+// ends with a line that ends with a semicolon, but for those within
+// StatementBegin and StatementEnd.
+func upStatements(text string) (statements []string) {
+	var b strings.Builder
+	up, block := false, false
+	flush := func() {
+		if s := strings.TrimSuffix(strings.TrimSpace(b.String()), ";"); s != "" {
+			statements = append(statements, s)
+		}
+		b.Reset()
+	}
+	for line := range strings.Lines(text) {
+		code, comment, _ := strings.Cut(line, "--")
+		switch strings.TrimSpace(comment) {
+		case "+goose Up":
+			up = true
+			continue
+		case "+goose Down":
+			up = false
+			continue
+		case "+goose StatementBegin":
+			block = true
+			continue
+		case "+goose StatementEnd":
+			block = false
+			flush()
+			continue
+		}
+		if !up || strings.TrimSpace(code) == "" {
+			continue
+		}
+		b.WriteString(line)
+		if !block && strings.HasSuffix(strings.TrimSpace(code), ";") {
+			flush()
+		}
+	}
+	flush()
+	return statements
+}
+
+// versionsOf returns which versions are applied, of which the last word counts.
+func versionsOf(ctx context.Context, conn *sql.Conn, y syntax) (map[int64]bool, error) {
+	for _, statement := range y.versions {
+		if _, err := conn.ExecContext(ctx, statement); err != nil {
+			return nil, err
+		}
+	}
+	rows, err := conn.QueryContext(ctx, `SELECT version_id, is_applied FROM `+versionTable+` ORDER BY id`)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	versions := map[int64]bool{}
+	for rows.Next() {
+		var version int64
+		var applied bool
+		if err := rows.Scan(&version, &applied); err != nil {
+			return nil, err
+		}
+		versions[version] = applied
+		if !applied { // taken back by goose
+			delete(versions, version)
+		}
+	}
+	return versions, rows.Err()
+}
+
+// inTransaction calls f in a transaction that waits for all others which change
+// the schema. database/sql has no way to begin one.
+func inTransaction(ctx context.Context, db *sql.DB, y syntax, f func(conn *sql.Conn) error) (err error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	for _, statement := range y.begin {
+		if _, err := conn.ExecContext(ctx, statement); err != nil {
+			return err
+		}
+	}
+	if err = f(conn); err == nil {
+		_, err = conn.ExecContext(ctx, `COMMIT`)
+	}
+	if err == nil {
+		return nil
+	}
+	rollback, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if _, failed := conn.ExecContext(rollback, `ROLLBACK`); failed != nil {
+		// Nobody may get this connection with half a transaction: drop it.
+		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+	}
+	return err
+}

@@ -1,0 +1,121 @@
+package sqlstore
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+
+	"usher"
+)
+
+const (
+	usersTable    = "users"
+	sessionsTable = "sessions"
+)
+
+// column is a column as the store expects it.
+type column struct {
+	name  string
+	kind  kind
+	field string // in Go, for messages; empty for usher's own columns
+	index []int  // of the field, for reflect.Value.FieldByIndex
+	codec codec  // of the field
+}
+
+// usher's own columns.
+var (
+	baseColumns = []column{
+		{name: "id"}, {name: "email"}, {name: "email_key"}, {name: "hashed_password"},
+		{name: "is_active", kind: kindBool}, {name: "is_superuser", kind: kindBool}, {name: "is_verified", kind: kindBool},
+		{name: "created_at", kind: kindTime}, {name: "updated_at", kind: kindTime},
+	}
+	sessionColumns = []column{
+		{name: "token_hash", kind: kindBytes}, {name: "id"}, {name: "user_id"},
+		{name: "created_at", kind: kindTime}, {name: "last_seen_at", kind: kindTime},
+		{name: "expires_at", kind: kindTime}, {name: "auth_time", kind: kindTime},
+		{name: "methods", kind: kindJSON}, {name: "scopes", kind: kindJSON},
+		{name: "ip"}, {name: "user_agent"}, {name: "data", kind: kindJSON},
+	}
+)
+
+// plan is how a user type lies in the table of users.
+type plan[U any] struct {
+	base   func(u *U) *usher.User
+	custom []column // the application's own fields
+}
+
+// planOf makes the plan of U. The error names every field that cannot be stored.
+func planOf[U any, P usher.UserOf[U]](y syntax) (plan[U], error) {
+	fields, err := usher.FieldsOf[U, P]()
+	if err != nil {
+		return plan[U]{}, err
+	}
+	p := plan[U]{base: fields.Base}
+	var faults []error
+	for _, f := range fields.Custom() {
+		if f.Column == "" {
+			continue
+		}
+		c, err := codecOf(f.Type, y)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("sqlstore: field %s: %w (db:\"-\" keeps it out of the store)", f.Name, err))
+			continue
+		}
+		p.custom = append(p.custom, column{name: f.Column, kind: c.kind, field: f.Name, index: f.Index, codec: c})
+	}
+	return p, errors.Join(faults...)
+}
+
+// values returns what the custom columns of u hold.
+func (p *plan[U]) values(u *U) ([]any, error) {
+	v := reflect.ValueOf(u).Elem()
+	values := make([]any, len(p.custom))
+	for i, c := range p.custom {
+		value, err := c.codec.encode(v.FieldByIndex(c.index))
+		if err != nil {
+			return nil, fmt.Errorf("field %s: %w", c.field, err)
+		}
+		values[i] = value
+	}
+	return values, nil
+}
+
+// cell reads one custom column of one row.
+type cell struct {
+	column *column
+	field  reflect.Value
+}
+
+// Scan implements sql.Scanner.
+func (c *cell) Scan(src any) error {
+	if src == nil {
+		c.field.SetZero()
+		return nil
+	}
+	return c.column.codec.decode(c.field, src)
+}
+
+// userList is the columns of a user in the order of targets.
+func (p *plan[U]) userList(y syntax, alias string) string {
+	list := ""
+	for _, name := range []string{"id", "email", "hashed_password", "is_active", "is_superuser", "is_verified", "created_at", "updated_at"} {
+		list += ", " + alias + "." + name
+	}
+	for _, c := range p.custom {
+		list += ", " + alias + "." + y.quote(c.name)
+	}
+	return list[2:]
+}
+
+// targets appends to dest where a row with the columns of userList goes.
+func (p *plan[U]) targets(dest []any, u *U) []any {
+	b := p.base(u)
+	dest = append(dest, (*string)(&b.ID), &b.Email, &b.HashedPassword, &b.IsActive, &b.IsSuperuser, &b.IsVerified,
+		(*timeValue)(&b.CreatedAt), (*timeValue)(&b.UpdatedAt))
+	v, cells := reflect.ValueOf(u).Elem(), make([]cell, len(p.custom))
+	for i := range p.custom {
+		cells[i] = cell{&p.custom[i], v.FieldByIndex(p.custom[i].index)}
+		dest = append(dest, &cells[i])
+	}
+	return dest
+}

@@ -1,0 +1,127 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strings"
+	"time"
+
+	"usher"
+)
+
+// maxListed is how many of a user's sessions are listed at most.
+const maxListed = 1000
+
+// CreateSession implements usher.SessionStore. The error is usher.ErrNotFound
+// when the user is gone.
+func (s *Store[U]) CreateSession(ctx context.Context, token usher.TokenHash, x usher.Session) error {
+	const doing = "create session"
+	user, err := userKey(x.UserID)
+	if err != nil {
+		return err
+	}
+	methods, err := jsonText(x.Methods)
+	if err != nil {
+		return wrap(doing, err)
+	}
+	scopes, err := jsonText(x.Scopes)
+	if err != nil {
+		return wrap(doing, err)
+	}
+	data, err := jsonText(x.Data)
+	if err != nil {
+		return wrap(doing, err)
+	}
+	t := s.syntax.time
+	_, err = s.exec(ctx, doing, s.statements.createSession, token[:], x.ID, user,
+		t(x.CreatedAt), t(x.LastSeenAt), t(x.ExpiresAt), t(x.AuthTime), methods, scopes,
+		strings.ToValidUTF8(x.IP, "\uFFFD"), strings.ToValidUTF8(x.UserAgent, "\uFFFD"), data) // they come from outside
+	if err != nil && s.syntax.userMissing(err) {
+		return usher.ErrNotFound
+	}
+	return err
+}
+
+// ReadSession implements usher.SessionStore. The user is a *U.
+func (s *Store[U]) ReadSession(ctx context.Context, token usher.TokenHash) (usher.Session, any, error) {
+	const doing = "read session"
+	ctx, leave, err := s.lookup(ctx)
+	if err != nil {
+		return usher.Session{}, nil, wrap(doing, err)
+	}
+	defer leave()
+	var x usher.Session
+	u := new(U)
+	targets := s.plan.targets(sessionTargets(make([]any, 0, 18+len(s.plan.custom)), &x), u)
+	switch err := s.statements.readSession.QueryRowContext(ctx, token[:]).Scan(targets...); {
+	case errors.Is(err, sql.ErrNoRows):
+		return usher.Session{}, nil, usher.ErrNotFound
+	case err != nil:
+		return usher.Session{}, nil, wrap(doing, err)
+	}
+	x.UserID = s.plan.base(u).ID
+	return x, u, nil
+}
+
+// sessionTargets appends to dest where a row with the columns of sessionList
+// goes.
+func sessionTargets(dest []any, x *usher.Session) []any {
+	return append(dest, &x.ID, (*timeValue)(&x.CreatedAt), (*timeValue)(&x.LastSeenAt), (*timeValue)(&x.ExpiresAt), (*timeValue)(&x.AuthTime),
+		(*stringList)(&x.Methods), (*stringList)(&x.Scopes), &x.IP, &x.UserAgent, (*jsonObject)(&x.Data))
+}
+
+// TouchSession implements usher.SessionStore. Of two uses at once the later
+// counts.
+func (s *Store[U]) TouchSession(ctx context.Context, token usher.TokenHash, lastSeen, expires time.Time) error {
+	seen, end := s.syntax.time(lastSeen), s.syntax.time(expires)
+	return s.execOne(ctx, "touch session", s.statements.touchSession, seen, end, seen, seen, token[:])
+}
+
+// DestroySession implements usher.SessionStore.
+func (s *Store[U]) DestroySession(ctx context.Context, token usher.TokenHash) error {
+	return s.execOne(ctx, "destroy session", s.statements.destroySession, token[:])
+}
+
+// ListSessions implements usher.SessionStore. It returns the newest 1000 and
+// leaves expired ones in.
+func (s *Store[U]) ListSessions(ctx context.Context, user usher.ID) ([]usher.Session, error) {
+	key, err := userKey(user)
+	if err != nil {
+		return nil, nil // nobody has no sessions
+	}
+	var sessions []usher.Session
+	err = s.list(ctx, s.statements.listSessions, func(rows *sql.Rows) error {
+		x := usher.Session{UserID: usher.ID(key.(string))}
+		err := rows.Scan(sessionTargets(nil, &x)...)
+		sessions = append(sessions, x)
+		return err
+	}, key, maxListed)
+	if err != nil {
+		return nil, wrap("list sessions", err)
+	}
+	return sessions, nil
+}
+
+// RevokeSession implements usher.SessionStore.
+func (s *Store[U]) RevokeSession(ctx context.Context, user usher.ID, session string) error {
+	key, err := userKey(user)
+	if err != nil {
+		return err
+	}
+	return s.execOne(ctx, "revoke session", s.statements.revokeSession, session, key)
+}
+
+// RevokeSessions implements usher.SessionStore.
+func (s *Store[U]) RevokeSessions(ctx context.Context, user usher.ID, keep string) (int, error) {
+	key, err := userKey(user)
+	if err != nil {
+		return 0, nil // nobody has no sessions
+	}
+	return s.exec(ctx, "revoke sessions", s.statements.revokeSessions, key, keep)
+}
+
+// SweepSessions implements usher.SessionStore.
+func (s *Store[U]) SweepSessions(ctx context.Context, now time.Time, limit int) (int, error) {
+	return s.exec(ctx, "sweep sessions", s.statements.sweepSessions, s.syntax.time(now), max(limit, 0))
+}

@@ -1,0 +1,232 @@
+package sqlite_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"usher"
+	"usher/sqlstore/sqlite"
+)
+
+type User struct {
+	usher.User
+	FirstName string `json:"first_name" usher:"write"`
+}
+
+func create(t *testing.T, store usher.UserStore[User], email string) usher.ID {
+	t.Helper()
+	u := &User{User: usher.User{Email: email, IsActive: true}, FirstName: "First"}
+	if err := store.CreateUser(t.Context(), u); err != nil {
+		t.Fatal(err)
+	}
+	return u.ID
+}
+
+// It just works: any path, a second time too, with what was there.
+func TestOpen(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"app.db", "a b?c%20#d&e=f;.db", "ünï", "noending"} {
+		path := filepath.Join(t.TempDir(), name)
+		var id usher.ID
+		for range 2 {
+			store, err := sqlite.Open[User](t.Context(), path)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if id == "" {
+				id = create(t, store, "a@example.com")
+			}
+			if u, err := store.UserByID(t.Context(), id); err != nil || u.FirstName != "First" {
+				t.Errorf("%s: %+v, %v", name, u, err)
+			}
+			if err := store.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		entries, err := os.ReadDir(filepath.Dir(path))
+		if err != nil || len(entries) != 1 || entries[0].Name() != name {
+			t.Errorf("%s: after Close the directory has %v, %v", name, entries, err)
+		}
+	}
+}
+
+func TestOpenRelative(t *testing.T) {
+	t.Chdir(t.TempDir())
+	store, err := sqlite.Open[User](t.Context(), "app.db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	if _, err := os.Stat("app.db"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	text := filepath.Join(dir, "text")
+	if err := os.WriteFile(text, []byte(strings.Repeat("not a database ", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for what, path := range map[string]string{
+		"nothing": "", "URI": "file:" + dir + "/app.db", "no directory": dir + "/none/app.db", "directory": dir, "not a database": text,
+	} {
+		if store, err := sqlite.Open[User](t.Context(), path); err == nil {
+			t.Errorf("%s: no error", what)
+			store.Close()
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 1 {
+		t.Errorf("left behind: %v, %v", entries, err)
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if store, err := sqlite.Open[User](cancelled, filepath.Join(dir, "late.db")); err == nil {
+		t.Error("cancelled context: no error")
+		store.Close()
+	}
+}
+
+func TestFileMode(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has no file modes")
+	}
+	dir := t.TempDir()
+	store, err := sqlite.Open[User](t.Context(), filepath.Join(dir, "app.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	create(t, store, "a@example.com")
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) < 2 {
+		t.Fatalf("files %v, %v; want the log too", entries, err)
+	}
+	for _, entry := range entries {
+		if info, err := entry.Info(); err != nil || info.Mode() != 0o600 {
+			t.Errorf("%s has mode %v, %v", entry.Name(), info.Mode(), err)
+		}
+	}
+	// The mode of a file that exists is its owner's business.
+	shared := filepath.Join(dir, "shared.db")
+	if err := os.WriteFile(shared, nil, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	other, err := sqlite.Open[User](t.Context(), shared)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if info, err := os.Stat(shared); err != nil || info.Mode() != 0o640 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+}
+
+func TestMemory(t *testing.T) {
+	t.Parallel()
+	first, err := sqlite.Open[User](t.Context(), sqlite.Memory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.Close()
+	second, err := sqlite.Open[User](t.Context(), sqlite.Memory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	id := create(t, first, "a@example.com")
+	if _, err := second.UserByID(t.Context(), id); err != usher.ErrNotFound {
+		t.Errorf("another store in memory has the user: %v", err)
+	}
+	// A context that ends does not take the database with it.
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := first.CreateUser(ctx, &User{User: usher.User{Email: "b@example.com"}}); err == nil {
+		t.Error("cancelled context: no error")
+	}
+	if _, err := first.UserByID(t.Context(), id); err != nil {
+		t.Error(err)
+	}
+}
+
+// What was acknowledged outlives a process that is killed.
+func TestKill(t *testing.T) {
+	if path := os.Getenv("USHER_TEST_KILL"); path != "" {
+		writeUntilKilled(path)
+	}
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "app.db")
+	cmd := exec.Command(os.Args[0], "-test.run=^TestKill$")
+	cmd.Env = append(os.Environ(), "USHER_TEST_KILL="+path)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var acknowledged []usher.ID
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		acknowledged = append(acknowledged, usher.ID(lines.Text()))
+		if len(acknowledged) == 50 {
+			if err := cmd.Process.Kill(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	_ = cmd.Wait() // it was killed
+	if len(acknowledged) < 50 {
+		t.Fatalf("%d users", len(acknowledged))
+	}
+	store, err := sqlite.Open[User](t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	for _, id := range acknowledged {
+		if _, err := store.UserByID(t.Context(), id); err != nil {
+			t.Errorf("user %s: %v", id, err)
+		}
+	}
+}
+
+func writeUntilKilled(path string) {
+	ctx := context.Background()
+	store, err := sqlite.Open[User](ctx, path)
+	for i := 0; err == nil; i++ {
+		u := &User{User: usher.User{Email: fmt.Sprintf("user%d@example.com", i)}}
+		if err = store.CreateUser(ctx, u); err == nil {
+			fmt.Println(u.ID)
+		}
+	}
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
+func Example() {
+	ctx := context.Background()
+	db, err := sqlite.Open[User](ctx, sqlite.Memory) // or "app.db"
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer db.Close()
+	err = db.CreateUser(ctx, &User{User: usher.User{Email: "Zoe@example.com"}, FirstName: "Zoë"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	user, err := db.UserByEmail(ctx, "zoe@example.com")
+	fmt.Println(user.FirstName, user.Email, err)
+	// Output: Zoë Zoe@example.com <nil>
+}

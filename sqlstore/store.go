@@ -1,0 +1,191 @@
+// Package sqlstore keeps users and sessions in an SQL database.
+//
+// Its subpackages bring the drivers and good settings:
+//
+//	db, err := sqlite.Open[User](ctx, "app.db")
+//
+// [New] takes databases that the application opened. It changes nothing in
+// them; [Migrate] makes and updates usher's tables, and [AddColumns] adds the
+// columns of the application's own fields.
+//
+// A field of the user type is kept in a column of the table users as its Go
+// type suggests: strings, booleans, numbers, []byte and time.Time (to the
+// microsecond, in UTC) as such, types with both driver.Valuer and sql.Scanner
+// as these say, everything else as JSON. A nil pointer is NULL, and NULL is
+// read as the zero value.
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"usher"
+)
+
+// patience is how long an operation may take whose context has no deadline.
+const patience = 5 * time.Second
+
+// Store keeps users and sessions. It is an usher.UserStore[U] and an
+// usher.SessionStore, and safe for concurrent use. An operation whose context
+// has no deadline fails after 5 seconds.
+type Store[U any] struct {
+	plan        plan[U]
+	syntax      syntax
+	read, write *sql.DB
+	statements  statements
+	// places has one for each connection that reads, or is nil: see lookup.
+	places chan struct{}
+}
+
+// New returns a store in databases of the dialect: write is where it writes,
+// read is where it reads, and may be the same. A SQLite database has one
+// connection that writes, for it can have only one writer at a time, and any
+// number that read. The store takes both over: Close closes them.
+//
+// The error names every column that U needs and the tables do not have.
+func New[U any, P usher.UserOf[U]](ctx context.Context, read, write *sql.DB, d Dialect) (*Store[U], error) {
+	y, err := d.syntax()
+	if err != nil {
+		return nil, err
+	}
+	p, err := planOf[U, P](y)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.check(ctx, write, y); err != nil {
+		return nil, err
+	}
+	if y.settings != "" {
+		var right bool
+		if err := write.QueryRowContext(ctx, y.settings).Scan(&right); err != nil {
+			return nil, fmt.Errorf("sqlstore: look at the settings: %w", err)
+		}
+		if !right {
+			return nil, errors.New("sqlstore: every connection needs " + y.needed)
+		}
+	}
+	s := &Store[U]{plan: p, syntax: y, read: read, write: write}
+	if y.inProcess {
+		places := read.Stats().MaxOpenConnections
+		if places == 0 {
+			places = 64
+		}
+		s.places = make(chan struct{}, places)
+	}
+	if err := s.prepare(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close closes the databases. What is called afterwards fails.
+func (s *Store[U]) Close() error {
+	err := s.statements.close()
+	if s.read != s.write {
+		err = errors.Join(err, s.read.Close())
+	}
+	// Last, so that SQLite folds its log into the database.
+	return errors.Join(err, s.write.Close())
+}
+
+// Ping reads from the database, to tell whether the store is ready.
+func (s *Store[U]) Ping(ctx context.Context) error {
+	ctx, leave, err := s.lookup(ctx)
+	if err == nil {
+		var anybody bool
+		err = s.statements.ping.QueryRowContext(ctx).Scan(&anybody)
+		leave()
+	}
+	return wrap("ping", err)
+}
+
+// Sessions returns the strategy that keeps its sessions in s. Sessions live for
+// lifetime; 0 means 24 hours.
+func (s *Store[U]) Sessions(lifetime time.Duration) usher.Sessions {
+	return usher.Sessions{Store: s, Lifetime: lifetime}
+}
+
+// lookup prepares for one read by key; leave must be called after it.
+//
+// In a database within the process such a read takes microseconds, and watching
+// a context meanwhile would cost half as much again: two goroutines, in
+// database/sql and in the driver. What can take long is waiting for a
+// connection. So that alone is subject to the context, and the read is not.
+func (s *Store[U]) lookup(ctx context.Context) (_ context.Context, leave func(), err error) {
+	if s.places == nil {
+		ctx, cancel := s.limit(ctx)
+		return ctx, cancel, nil
+	}
+	if err := s.enter(ctx); err != nil {
+		return nil, nil, err
+	}
+	return context.WithoutCancel(ctx), s.leave, nil
+}
+
+// enter waits until there is a connection for one more who reads, and leave
+// makes place for the next.
+func (s *Store[U]) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil || s.places == nil {
+		return err
+	}
+	select {
+	case s.places <- struct{}{}:
+		return nil
+	default:
+	}
+	ctx, cancel := s.limit(ctx)
+	defer cancel()
+	select {
+	case s.places <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *Store[U]) leave() {
+	if s.places != nil {
+		<-s.places
+	}
+}
+
+// limit gives a context a deadline if it has none, so that nothing hangs.
+func (s *Store[U]) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, limited := ctx.Deadline(); limited {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, patience)
+}
+
+// exec runs a prepared statement that writes, and returns how many rows it
+// wrote.
+func (s *Store[U]) exec(ctx context.Context, doing string, statement *sql.Stmt, args ...any) (int, error) {
+	ctx, cancel := s.limit(ctx)
+	defer cancel()
+	result, err := statement.ExecContext(ctx, args...)
+	if err != nil {
+		return 0, wrap(doing, err)
+	}
+	n, err := result.RowsAffected()
+	return int(n), wrap(doing, err)
+}
+
+// execOne is exec for a statement that must write one row.
+func (s *Store[U]) execOne(ctx context.Context, doing string, statement *sql.Stmt, args ...any) error {
+	n, err := s.exec(ctx, doing, statement, args...)
+	if err == nil && n == 0 {
+		return usher.ErrNotFound
+	}
+	return err
+}
+
+// wrap says what was being done when err happened.
+func wrap(doing string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("sqlstore: %s: %w", doing, err)
+}

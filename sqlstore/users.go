@@ -1,0 +1,237 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"reflect"
+	"strings"
+	"time"
+
+	"usher"
+)
+
+// userKey is what a user's id is kept as. The error is ErrNotFound for what is
+// no id.
+func userKey(id usher.ID) (any, error) {
+	uuid, err := usher.ParseUUID(string(id))
+	return string(uuid), err
+}
+
+// UserByID implements usher.UserStore.
+func (s *Store[U]) UserByID(ctx context.Context, id usher.ID) (*U, error) {
+	key, err := userKey(id)
+	if err != nil {
+		return nil, err
+	}
+	return s.oneUser(ctx, "read user by id", s.statements.userByID, key)
+}
+
+// UserByEmail implements usher.UserStore.
+func (s *Store[U]) UserByEmail(ctx context.Context, emailKey string) (*U, error) {
+	return s.oneUser(ctx, "read user by e-mail address", s.statements.userByEmail, emailKey)
+}
+
+func (s *Store[U]) oneUser(ctx context.Context, doing string, statement *sql.Stmt, key any) (*U, error) {
+	ctx, leave, err := s.lookup(ctx)
+	if err != nil {
+		return nil, wrap(doing, err)
+	}
+	defer leave()
+	u := new(U)
+	switch err := statement.QueryRowContext(ctx, key).Scan(s.plan.targets(nil, u)...); {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil, usher.ErrNotFound
+	case err != nil:
+		return nil, wrap(doing, err)
+	}
+	return u, nil
+}
+
+// CreateUser implements usher.UserStore. The error wraps usher.EmailKey's for an
+// address that is none.
+func (s *Store[U]) CreateUser(ctx context.Context, u *U) error {
+	const doing = "create user"
+	b := s.plan.base(u)
+	id, now := b.ID, time.Now().UTC().Truncate(time.Microsecond)
+	if id == "" {
+		id = usher.NewID()
+	} else if parsed, err := usher.ParseUUID(string(id)); err == nil {
+		id = parsed
+	} else {
+		return wrap(doing, errors.New("the id is not a UUID"))
+	}
+	emailKey, err := usher.EmailKey(b.Email)
+	if err != nil {
+		return wrap(doing, err)
+	}
+	custom, err := s.plan.values(u)
+	if err != nil {
+		return wrap(doing, err)
+	}
+	args := append([]any{string(id), b.Email, emailKey, b.HashedPassword, b.IsActive, b.IsSuperuser, b.IsVerified,
+		s.syntax.time(now), s.syntax.time(now)}, custom...)
+	_, err = s.exec(ctx, doing, s.statements.createUser, args...)
+	if err != nil && s.syntax.emailTaken(err) {
+		return usher.ErrEmailTaken
+	}
+	if err == nil {
+		b.ID, b.CreatedAt, b.UpdatedAt = id, now, now
+	}
+	return err
+}
+
+// UpdateUser implements usher.UserStore.
+func (s *Store[U]) UpdateUser(ctx context.Context, before, after *U) error {
+	const doing = "update user"
+	b := s.plan.base(before)
+	key, err := userKey(b.ID)
+	if err != nil {
+		return err
+	}
+	set, args, err := s.changes(before, after)
+	if err != nil {
+		return wrap(doing, err)
+	}
+	if len(set) == 0 {
+		return s.verify(ctx, b)
+	}
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	query := `UPDATE users SET updated_at = ?, ` + strings.Join(set, `, `) +
+		` WHERE id = ? AND email = ? AND hashed_password = ? AND is_active = ? AND is_superuser = ? AND is_verified = ?`
+	args = append(append([]any{s.syntax.time(now)}, args...), key, b.Email, b.HashedPassword, b.IsActive, b.IsSuperuser, b.IsVerified)
+
+	ctx, cancel := s.limit(ctx)
+	defer cancel()
+	result, err := s.write.ExecContext(ctx, s.syntax.rebind(query), args...)
+	if err != nil {
+		if s.syntax.emailTaken(err) {
+			return usher.ErrEmailTaken
+		}
+		return wrap(doing, err)
+	}
+	switch n, err := result.RowsAffected(); {
+	case err != nil:
+		return wrap(doing, err)
+	case n == 0:
+		if err := s.verify(ctx, b); err != nil {
+			return err
+		}
+		return usher.ErrConflict // and changed back
+	}
+	s.plan.base(after).UpdatedAt = now
+	return nil
+}
+
+// verify tells why an update of before writes nothing: the error is ErrNotFound
+// when the user is gone, ErrConflict when what guards it is not as before.
+func (s *Store[U]) verify(ctx context.Context, before *usher.User) error {
+	u, err := s.UserByID(ctx, before.ID)
+	if err != nil {
+		return err
+	}
+	b := s.plan.base(u)
+	if b.Email != before.Email || b.HashedPassword != before.HashedPassword ||
+		b.IsActive != before.IsActive || b.IsSuperuser != before.IsSuperuser || b.IsVerified != before.IsVerified {
+		return usher.ErrConflict
+	}
+	return nil
+}
+
+// changes returns the assignments that make after of before, with their values.
+func (s *Store[U]) changes(before, after *U) (set []string, args []any, err error) {
+	assign := func(name string, value any) {
+		set, args = append(set, name+` = ?`), append(args, value)
+	}
+	a, b := s.plan.base(after), s.plan.base(before)
+	if a.ID != b.ID {
+		return nil, nil, errors.New("before and after are different users")
+	}
+	if a.Email != b.Email {
+		emailKey, err := usher.EmailKey(a.Email)
+		if err != nil {
+			return nil, nil, err
+		}
+		assign(`email`, a.Email)
+		assign(`email_key`, emailKey)
+	}
+	if a.HashedPassword != b.HashedPassword {
+		assign(`hashed_password`, a.HashedPassword)
+	}
+	if a.IsActive != b.IsActive {
+		assign(`is_active`, a.IsActive)
+	}
+	if a.IsSuperuser != b.IsSuperuser {
+		assign(`is_superuser`, a.IsSuperuser)
+	}
+	if a.IsVerified != b.IsVerified {
+		assign(`is_verified`, a.IsVerified)
+	}
+	old, err := s.plan.values(before)
+	if err != nil {
+		return nil, nil, err
+	}
+	values, err := s.plan.values(after)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, c := range s.plan.custom {
+		if !reflect.DeepEqual(values[i], old[i]) {
+			assign(s.syntax.quote(c.name), values[i])
+		}
+	}
+	return set, args, nil
+}
+
+// DeleteUser implements usher.UserStore.
+func (s *Store[U]) DeleteUser(ctx context.Context, id usher.ID) error {
+	key, err := userKey(id)
+	if err != nil {
+		return err
+	}
+	return s.execOne(ctx, "delete user", s.statements.deleteUser, key)
+}
+
+// ListUsers implements usher.UserStore. The error is usher.ErrNotFound if after
+// is no id.
+func (s *Store[U]) ListUsers(ctx context.Context, after usher.ID, limit int) ([]*U, error) {
+	const doing = "list users"
+	var key any = ""
+	if after != "" {
+		var err error
+		if key, err = userKey(after); err != nil {
+			return nil, err
+		}
+	}
+	var users []*U
+	err := s.list(ctx, s.statements.listUsers, func(rows *sql.Rows) error {
+		u := new(U)
+		users = append(users, u)
+		return rows.Scan(s.plan.targets(nil, u)...)
+	}, key, max(limit, 0))
+	if err != nil {
+		return nil, wrap(doing, err)
+	}
+	return users, nil
+}
+
+// list calls scan for each row.
+func (s *Store[U]) list(ctx context.Context, statement *sql.Stmt, scan func(*sql.Rows) error, args ...any) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.leave()
+	ctx, cancel := s.limit(ctx)
+	defer cancel()
+	rows, err := statement.QueryContext(ctx, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return errors.Join(rows.Err(), rows.Close())
+}

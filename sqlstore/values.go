@@ -1,0 +1,251 @@
+package sqlstore
+
+import (
+	"database/sql"
+	"database/sql/driver"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+)
+
+// timeValue reads a time from what any dialect keeps it as.
+type timeValue time.Time
+
+// Scan implements sql.Scanner.
+func (t *timeValue) Scan(src any) error {
+	switch x := src.(type) {
+	case int64:
+		*t = timeValue(time.UnixMicro(x).UTC())
+	case time.Time:
+		*t = timeValue(x.UTC())
+	default:
+		return fmt.Errorf("%T is not a time", src)
+	}
+	return nil
+}
+
+// stringList reads a JSON array of strings. NULL is nil, which for scopes means
+// something else than no strings.
+type stringList []string
+
+// Scan implements sql.Scanner.
+func (l *stringList) Scan(src any) error {
+	if src == `["pwd"]` { // nearly every session
+		*l = stringList{"pwd"}
+		return nil
+	}
+	*l = nil
+	return scanJSON(src, (*[]string)(l))
+}
+
+// jsonObject reads a JSON object. NULL is nil.
+type jsonObject map[string]any
+
+// Scan implements sql.Scanner.
+func (o *jsonObject) Scan(src any) error {
+	if src == `{}` {
+		*o = jsonObject{}
+		return nil
+	}
+	*o = nil
+	return scanJSON(src, (*map[string]any)(o))
+}
+
+func scanJSON(src, target any) error {
+	var err error
+	switch x := src.(type) {
+	case nil:
+		return nil
+	case string:
+		err = json.Unmarshal([]byte(x), target)
+	case []byte:
+		err = json.Unmarshal(x, target)
+	default:
+		err = errors.New("not text")
+	}
+	if err != nil { // whose text quotes the value
+		return fmt.Errorf("not the JSON of a %s", reflect.TypeOf(target).Elem())
+	}
+	return nil
+}
+
+// jsonText is what v is kept as; v is nil for NULL.
+func jsonText(v any) (any, error) {
+	if reflect.ValueOf(v).IsNil() {
+		return nil, nil
+	}
+	text, err := json.Marshal(v)
+	return string(text), err
+}
+
+// codec carries the values of a Go type to a column and back. NULL never comes
+// to decode: it is the zero value of every type.
+type codec struct {
+	kind     kind
+	nullable bool
+	encode   func(v reflect.Value) (any, error)
+	decode   func(v reflect.Value, src any) error
+}
+
+// codecOf returns the codec of a type. The values it is given are addressable.
+func codecOf(t reflect.Type, y syntax) (codec, error) {
+	if t.Kind() == reflect.Pointer {
+		return pointerCodec(t, y)
+	}
+	switch t {
+	case reflect.TypeFor[time.Time]():
+		return codec{kindTime, false,
+			func(v reflect.Value) (any, error) { return y.time(v.Interface().(time.Time)), nil },
+			func(v reflect.Value, src any) error { return (*timeValue)(v.Addr().Interface().(*time.Time)).Scan(src) },
+		}, nil
+	case reflect.TypeFor[sql.NullTime](), reflect.TypeFor[sql.Null[time.Time]]():
+		return nullTimeCodec(y), nil
+	}
+	valuer, scanner := reflect.PointerTo(t).Implements(reflect.TypeFor[driver.Valuer]()), reflect.PointerTo(t).Implements(reflect.TypeFor[sql.Scanner]())
+	if valuer && scanner {
+		return codec{kindOther, true, encodeValuer, decodeScanner}, nil
+	}
+	if valuer || scanner {
+		return codec{}, fmt.Errorf("%s needs both driver.Valuer and sql.Scanner, or neither", t)
+	}
+	isJSON := reflect.PointerTo(t).Implements(reflect.TypeFor[json.Marshaler]())
+	switch t.Kind() {
+	case reflect.String:
+		return codec{kindText, false,
+			func(v reflect.Value) (any, error) { return v.String(), nil },
+			func(v reflect.Value, src any) error { x, err := scalar[string](src); v.SetString(x); return err },
+		}, nil
+	case reflect.Bool:
+		return codec{kindBool, false,
+			func(v reflect.Value) (any, error) { return v.Bool(), nil },
+			func(v reflect.Value, src any) error { x, err := scalar[bool](src); v.SetBool(x); return err },
+		}, nil
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return codec{kindInt, false, func(v reflect.Value) (any, error) { return v.Int(), nil }, decodeInt}, nil
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return codec{kindInt, false, encodeUint, decodeUint}, nil
+	case reflect.Float32, reflect.Float64:
+		return codec{kindFloat, false,
+			func(v reflect.Value) (any, error) { return v.Float(), nil },
+			func(v reflect.Value, src any) error { x, err := scalar[float64](src); v.SetFloat(x); return err },
+		}, nil
+	case reflect.Slice:
+		if t.Elem().Kind() == reflect.Uint8 && !isJSON {
+			return codec{kindBytes, true,
+				func(v reflect.Value) (any, error) { return v.Bytes(), nil },
+				decodeBytes,
+			}, nil
+		}
+	case reflect.Struct, reflect.Map, reflect.Array:
+	case reflect.Interface:
+		if t.NumMethod() > 0 { // nothing tells which type to read into it
+			return codec{}, fmt.Errorf("%s cannot be stored", t)
+		}
+	default:
+		return codec{}, fmt.Errorf("%s cannot be stored", t)
+	}
+	if _, err := json.Marshal(reflect.Zero(t).Interface()); err != nil {
+		return codec{}, fmt.Errorf("%s cannot be stored: %w", t, err)
+	}
+	return codec{kindJSON, true, encodeJSON, decodeJSON}, nil
+}
+
+func pointerCodec(t reflect.Type, y syntax) (codec, error) {
+	c, err := codecOf(t.Elem(), y)
+	if err != nil {
+		return codec{}, err
+	}
+	return codec{c.kind, true,
+		func(v reflect.Value) (any, error) {
+			if v.IsNil() {
+				return nil, nil
+			}
+			return c.encode(v.Elem())
+		},
+		func(v reflect.Value, src any) error {
+			v.Set(reflect.New(t.Elem()))
+			return c.decode(v.Elem(), src)
+		},
+	}, nil
+}
+
+// nullTimeCodec exists because these types cannot read what we keep a time as.
+func nullTimeCodec(y syntax) codec {
+	return codec{kindTime, true,
+		func(v reflect.Value) (any, error) {
+			x, err := v.Interface().(driver.Valuer).Value()
+			if t, ok := x.(time.Time); ok {
+				return y.time(t), err
+			}
+			return nil, err
+		},
+		func(v reflect.Value, src any) error {
+			var t timeValue
+			if err := t.Scan(src); err != nil {
+				return err
+			}
+			return v.Addr().Interface().(sql.Scanner).Scan(time.Time(t))
+		},
+	}
+}
+
+func encodeValuer(v reflect.Value) (any, error) { return v.Addr().Interface().(driver.Valuer).Value() }
+
+func decodeScanner(v reflect.Value, src any) error {
+	return v.Addr().Interface().(sql.Scanner).Scan(src)
+}
+
+// scalar converts what a driver yields as database/sql does.
+func scalar[T any](src any) (T, error) {
+	var x sql.Null[T]
+	if x.Scan(src) != nil { // whose error quotes the value
+		return x.V, fmt.Errorf("%T is not a %T", src, x.V)
+	}
+	return x.V, nil
+}
+
+func decodeBytes(v reflect.Value, src any) error {
+	x, err := scalar[[]byte](src)
+	if x == nil { // as drivers return what is empty
+		x = []byte{}
+	}
+	v.SetBytes(x)
+	return err
+}
+
+func decodeInt(v reflect.Value, src any) error {
+	x, err := scalar[int64](src)
+	if err == nil && v.OverflowInt(x) {
+		err = fmt.Errorf("too large for %s", v.Type())
+	}
+	v.SetInt(x)
+	return err
+}
+
+func encodeUint(v reflect.Value) (any, error) {
+	if int64(v.Uint()) < 0 {
+		return nil, errors.New("too large for a database integer")
+	}
+	return int64(v.Uint()), nil
+}
+
+func decodeUint(v reflect.Value, src any) error {
+	x, err := scalar[uint64](src)
+	if err == nil && v.OverflowUint(x) {
+		err = fmt.Errorf("too large for %s", v.Type())
+	}
+	v.SetUint(x)
+	return err
+}
+
+func encodeJSON(v reflect.Value) (any, error) {
+	text, err := json.Marshal(v.Addr().Interface())
+	return string(text), err
+}
+
+func decodeJSON(v reflect.Value, src any) error {
+	v.SetZero()
+	return scanJSON(src, v.Addr().Interface())
+}
