@@ -1,0 +1,137 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+// reconnectInterval is the least time between two attempts at a first connection.
+const reconnectInterval = 500 * time.Millisecond
+
+var (
+	errURL    = errors.New("redisstore: malformed URL, want redis://[user:password@]host[:port][/db]")
+	errClosed = errors.New("redisstore: closed")
+)
+
+// clientOption returns the settings for a URL, with small buffers and with
+// timeouts that bound every wait for a Redis that is silent.
+func clientOption(url string) (rueidis.ClientOption, error) {
+	o, err := rueidis.ParseURL(url)
+	if err != nil {
+		return o, errURL // the cause may quote the password
+	}
+	if o.Dialer.Timeout == 0 {
+		o.Dialer.Timeout = 2 * time.Second
+	}
+	if o.ConnWriteTimeout == 0 {
+		o.ConnWriteTimeout = 2 * time.Second // for answers, too
+	}
+	o.Dialer.KeepAlive = time.Second // also how soon an idle connection is checked
+	o.Sentinel.Dialer = o.Dialer
+	o.Sentinel.TopologyRefreshInterval = 5 * time.Second // a missed announcement would bind us to the old master
+	o.ReadBufferEachConn = 32 << 10
+	o.WriteBufferEachConn = 32 << 10
+	o.DisableCache = true
+	o.MaxFlushDelay = 20 * time.Microsecond // concurrent requests share system calls: a third less CPU
+	o.RetryDelay = retryDelay
+	return o, nil
+}
+
+// retryDelay lets rueidis repeat a read whose connection broke, as all do when
+// Redis restarts: more often than the four connections there are at most. It
+// does not repeat one that was not answered in time, since the next would not be
+// either. Scripts are never repeated: a second create might follow a revocation,
+// and a second end would find nothing to end.
+func retryDelay(attempt int, _ rueidis.Completed, err error) time.Duration {
+	var network interface{ Timeout() bool }
+	if attempt > 4 || errors.As(err, &network) && network.Timeout() {
+		return -1
+	}
+	return time.Duration(attempt) * 10 * time.Millisecond
+}
+
+// connector makes a client as soon as Redis is there: rueidis makes none
+// without, but keeps one connected ever after.
+type connector struct {
+	options   rueidis.ClientOption
+	connected atomic.Pointer[rueidis.Client]
+
+	mu     sync.Mutex
+	last   *attempt
+	closed bool
+}
+
+type attempt struct {
+	began time.Time
+	done  chan struct{}
+	err   error // valid when done is closed
+}
+
+// client returns the client. If there is none yet it waits for the attempt that
+// is running, or starts one, unless one failed a moment ago.
+func (c *connector) client(ctx context.Context) (rueidis.Client, error) {
+	if client := c.connected.Load(); client != nil {
+		return *client, nil
+	}
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return nil, errClosed
+	}
+	if c.last == nil || c.last.isOver() && time.Since(c.last.began) > reconnectInterval {
+		c.last = &attempt{began: time.Now(), done: make(chan struct{})}
+		go c.connect(c.last) // it does not obey a context, and is for all who wait
+	}
+	a := c.last
+	c.mu.Unlock()
+
+	select {
+	case <-a.done:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if client := c.connected.Load(); client != nil {
+		return *client, nil
+	}
+	return nil, a.err
+}
+
+func (c *connector) connect(a *attempt) {
+	defer close(a.done)
+	client, err := rueidis.NewClient(c.options)
+	if err != nil {
+		a.err = err
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		client.Close()
+		a.err = errClosed
+		return
+	}
+	c.connected.Store(&client)
+}
+
+func (c *connector) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	if client := c.connected.Load(); client != nil {
+		(*client).Close()
+	}
+}
+
+func (a *attempt) isOver() bool {
+	select {
+	case <-a.done:
+		return true
+	default:
+		return false
+	}
+}

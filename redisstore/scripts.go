@@ -1,0 +1,50 @@
+package redisstore
+
+import "github.com/redis/rueidis"
+
+// The scripts are the steps that touch more than one key. KEYS[1] is the index
+// of a user, the other keys are his sessions; all are in one bucket. A member of
+// the index is the hash of the token and the id of the session, its score is
+// when the session expires.
+
+// tidyIndex forgets the sessions that Redis has forgotten, by Redis's own clock,
+// and lets the index expire with the last one.
+const tidyIndex = `
+local now = redis.call('TIME')
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('(%s%03d', now[1], math.floor(now[2] / 1000)))
+local last = redis.call('ZRANGE', KEYS[1], -1, -1, 'WITHSCORES')
+if last[2] then redis.call('PEXPIREAT', KEYS[1], last[2]) end
+return 1
+`
+
+// createScript (member, expiry, record) stores a session. The index comes first:
+// if the second command fails there is no session that it does not name.
+var createScript = rueidis.NewLuaScript(`
+redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+redis.call('SET', KEYS[2], ARGV[3], 'PXAT', ARGV[2])
+` + tidyIndex)
+
+// touchScript (member, last seen, expiry) returns 0 if there is no such session.
+// It leaves the session alone if somebody has touched it later. It edits the
+// text because decoding and encoding in Lua would spoil the application's data
+// (large numbers, empty arrays).
+var touchScript = rueidis.NewLuaScript(`
+local record = redis.call('GET', KEYS[2])
+if not record then return 0 end
+local seen, rest = string.match(record, '^{"s":(%-?%d+),"e":%-?%d+(,.*)$')
+if not seen then return redis.error_reply('ERR corrupt session') end
+if tonumber(seen) > tonumber(ARGV[2]) then return 1 end
+redis.call('SET', KEYS[2], '{"s":' .. ARGV[2] .. ',"e":' .. ARGV[3] .. rest, 'PXAT', ARGV[3])
+redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
+` + tidyIndex)
+
+// endScript (members, in the order of the sessions' keys) deletes sessions and
+// returns how many there were.
+var endScript = rueidis.NewLuaScript(`
+local ended = 0
+for i, member in ipairs(ARGV) do
+	ended = ended + redis.call('DEL', KEYS[i + 1])
+	redis.call('ZREM', KEYS[1], member)
+end
+return ended
+`)

@@ -1,0 +1,113 @@
+package redisstore
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"usher"
+
+	"github.com/redis/rueidis"
+)
+
+// timeout bounds every operation, however patient its context.
+const timeout = 3 * time.Second
+
+// Options are the settings of a Store.
+type Options struct {
+	// Prefix begins every key; empty means "usher:". Braces would decide the
+	// slot of a key in Redis Cluster and must not be in it.
+	Prefix string
+}
+
+func (o Options) withDefaults() Options {
+	if o.Prefix == "" {
+		o.Prefix = "usher:"
+	}
+	return o
+}
+
+// Store keeps sessions in Redis. It is safe for concurrent use.
+type Store struct {
+	prefix string
+	client func(context.Context) (rueidis.Client, error)
+	close  func()
+}
+
+var _ usher.SessionStore = (*Store)(nil)
+
+// New returns a Store over a client that the application holds, and that
+// remains the application's to close. It must read from primaries only, or a
+// session that was ended may be read from a replica. Unlike Open, rueidis makes
+// no client while Redis is away; and it is the client's settings that decide how
+// long an operation on a silent Redis can outlast its context.
+func New(client rueidis.Client, opts Options) *Store {
+	return &Store{
+		prefix: opts.withDefaults().Prefix,
+		client: func(context.Context) (rueidis.Client, error) { return client, nil },
+		close:  func() {},
+	}
+}
+
+// Open returns a Store for the Redis at a URL such as
+//
+//	redis://user:password@host:6379/0
+//	rediss://host:6379                        with TLS
+//	redis://host1:6379?addr=host2:6379        several nodes of a Cluster
+//	redis://host1:26379?master_set=name       Sentinel
+//
+// It tries to connect, until ctx ends. That Redis is away or turns us down is
+// not an error here: the Store connects when it can and meanwhile fails; Ping
+// tells. The error is that of a malformed URL. The caller must Close the Store.
+func Open(ctx context.Context, url string) (*Store, error) {
+	options, err := clientOption(url)
+	if err != nil {
+		return nil, err
+	}
+	c := &connector{options: options}
+	c.client(ctx) // the error will come back with the first operation
+	return &Store{prefix: Options{}.withDefaults().Prefix, client: c.client, close: c.close}, nil
+}
+
+// Close ends the connections of a Store that Open returned.
+func (s *Store) Close() { s.close() }
+
+// Ping reports whether Redis answers.
+func (s *Store) Ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	client, err := s.client(ctx)
+	if err == nil {
+		err = client.Do(ctx, client.B().Ping().Build()).Error()
+	}
+	if err != nil {
+		return fmt.Errorf("redisstore: ping: %w", err)
+	}
+	return nil
+}
+
+// HoldsToken reports whether a session of this user can be kept under this
+// hash: whether both are in one bucket (see the package comment).
+func (s *Store) HoldsToken(user usher.ID, token usher.TokenHash) bool {
+	return bucket(user) == token[0]
+}
+
+func bucket(user usher.ID) byte {
+	return sha256.Sum256([]byte(user))[0]
+}
+
+// sessionKey is the key of a session.
+func (s *Store) sessionKey(token usher.TokenHash) string {
+	const kind = "}:session:"
+	b := make([]byte, 0, len(s.prefix)+len("{7f")+len(kind)+2*len(token))
+	b = append(append(b, s.prefix...), '{')
+	b = append(hex.AppendEncode(b, token[:1]), kind...)
+	return rueidis.BinaryString(hex.AppendEncode(b, token[:]))
+}
+
+// indexKey is the key of the index of a user's sessions.
+func (s *Store) indexKey(user usher.ID) string {
+	return fmt.Sprintf("%s{%02x}:user:%s", s.prefix, bucket(user), user)
+}
