@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"usher"
+	"usher/redisstore"
+	"usher/sqlstore"
+	"usher/sqlstore/sqlite"
+)
+
+// app is what all commands share: the stores, and the library over them.
+type app struct {
+	auth  *usher.Auth[User]
+	db    *sqlstore.Store[User]
+	redis *redisstore.Store // nil if no backend uses it
+
+	secretCreated bool
+}
+
+// redisPatience is how long a start waits for Redis. It may as well be away: its
+// backends then work as soon as it is back.
+const redisPatience = 500 * time.Millisecond
+
+// openApp opens the stores of a configuration without faults. Everything that
+// happens is logged to log.
+func openApp(ctx context.Context, c Config, log *slog.Logger) (_ *app, err error) {
+	a := &app{}
+	defer func() {
+		if err != nil {
+			_ = a.close()
+		}
+	}()
+	path, err := sqlitePath(c.Database)
+	if err != nil {
+		return nil, err
+	}
+	if a.db, err = sqlite.Open[User](ctx, path); err != nil {
+		return nil, fmt.Errorf("database %s: %w", c.Database, err)
+	}
+	s := stores{users: a.db, database: a.db}
+	if c.usesRedis() {
+		ctx, cancel := context.WithTimeout(ctx, redisPatience)
+		defer cancel()
+		if a.redis, err = redisstore.Open(ctx, c.Redis); err != nil {
+			return nil, err
+		}
+		s.redis = a.redis
+	}
+	secret, created, err := c.loadSecret()
+	if err != nil {
+		return nil, err
+	}
+	a.secretCreated = created
+	library, faults := c.library(secret, s)
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	library.Logger = log
+	a.auth, err = usher.New(library)
+	return a, err
+}
+
+func (a *app) close() (err error) {
+	if a.redis != nil {
+		a.redis.Close()
+	}
+	if a.db != nil {
+		err = a.db.Close()
+	}
+	return err
+}
+
+func (c Config) usesRedis() bool {
+	for _, b := range c.Backends {
+		if b.Strategy == "redis" {
+			return true
+		}
+	}
+	return false
+}
+
+// user returns the user whom a command names by e-mail address or id.
+func (a *app) user(ctx context.Context, name string) (*User, error) {
+	find := func(ctx context.Context, name string) (*User, error) { return a.auth.UserByID(ctx, usher.ID(name)) }
+	if strings.Contains(name, "@") {
+		find = a.auth.UserByEmail
+	}
+	user, err := find(ctx, name)
+	if errors.Is(err, usher.ErrNotFound) {
+		return nil, fmt.Errorf("there is no user %s", name)
+	}
+	return user, err
+}

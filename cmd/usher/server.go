@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path"
+	"strings"
+	"sync"
+
+	"github.com/rs/cors"
+)
+
+// server is the running server as a value: a test can boot one.
+type server struct {
+	*app
+	config Config
+	log    *slog.Logger
+}
+
+// openServer checks the configuration and opens the stores.
+func openServer(ctx context.Context, c Config, log *slog.Logger) (*server, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	a, err := openApp(ctx, c, log)
+	if err != nil {
+		return nil, err
+	}
+	return &server{app: a, config: c, log: log}, nil
+}
+
+// serve answers requests on ln until ctx ends. It then takes no new ones, lets
+// those that run finish, and returns nil if they did in time.
+func (s *server) serve(ctx context.Context, ln net.Listener) error {
+	var background sync.WaitGroup
+	defer background.Wait()
+	alive, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	background.Go(func() { s.auth.Run(alive) })
+
+	httpServer := &http.Server{
+		Handler:           s.handler(),
+		ReadHeaderTimeout: s.config.Limits.ReadHeaderTimeout,
+		ReadTimeout:       s.config.Limits.ReadTimeout,
+		WriteTimeout:      s.config.Limits.WriteTimeout,
+		IdleTimeout:       s.config.Limits.IdleTimeout,
+		MaxHeaderBytes:    s.config.Limits.MaxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- httpServer.Serve(ln) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	s.log.Info("stopping", "timeout", s.config.Shutdown.String())
+	deadline, cancel := context.WithTimeout(alive, s.config.Shutdown)
+	defer cancel()
+	if err := httpServer.Shutdown(deadline); err != nil {
+		return errors.Join(fmt.Errorf("requests were still running after %v", s.config.Shutdown), httpServer.Close())
+	}
+	return nil
+}
+
+// handler returns all routes, and what every request goes through.
+func (s *server) handler() http.Handler {
+	mux := http.NewServeMux()
+	s.auth.Mount(mux)
+	mux.HandleFunc("GET /healthz", s.healthz)
+	mux.HandleFunc("GET /readyz", s.readyz)
+	mux.HandleFunc("/", notFound)
+	h := exact(mux)
+	if len(s.config.CORSOrigins) > 0 { // the library takes none for all
+		h = cors.New(cors.Options{
+			AllowedOrigins:   s.config.CORSOrigins,
+			AllowedMethods:   []string{"GET", "HEAD", "POST", "PATCH", "DELETE"},
+			AllowedHeaders:   []string{"Authorization", "Content-Type"},
+			ExposedHeaders:   []string{"Retry-After", "WWW-Authenticate"},
+			AllowCredentials: true,
+			MaxAge:           600,
+		}).Handler(h)
+	}
+	if s.config.HSTS {
+		h = hsts(h)
+	}
+	return s.observe(h)
+}
+
+// exact answers 404 to paths such as //users/me, from which a ServeMux would
+// redirect to what may have been meant. A path that a proxy in front has checked
+// then never means another one here.
+func exact(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		clean := path.Clean("/" + r.URL.Path)
+		if clean != "/" && strings.HasSuffix(r.URL.Path, "/") {
+			clean += "/"
+		}
+		if r.URL.Path != clean {
+			notFound(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// hsts tells browsers to use nothing but HTTPS here from now on (RFC 6797).
+func hsts(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+		next.ServeHTTP(w, r)
+	})
+}
