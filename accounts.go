@@ -98,6 +98,7 @@ type Change[U any] struct {
 	// KeepSession names the one session that survives a change of the password;
 	// empty: none does.
 	KeepSession string
+	proved      *U       // as whom the user has proved himself, for errUserChanged
 	members     []string // as the request named them, for AfterUpdate
 }
 
@@ -112,6 +113,9 @@ func (a *Auth[U]) UpdateUser(ctx context.Context, id ID, change Change[U]) (user
 		old, err := a.config.Store.UserByID(ctx, id)
 		if err != nil {
 			return nil, err
+		}
+		if change.proved != nil && !a.provesStill(old, change.proved) {
+			return nil, errUserChanged
 		}
 		changed, err := a.apply(ctx, old, change, &hash)
 		if err != nil {

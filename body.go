@@ -28,10 +28,13 @@ var (
 // readBody reads the whole body, within the limits of size and time.
 func (a *Auth[U]) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	control := http.NewResponseController(w)
-	if control.SetReadDeadline(time.Now().Add(a.config.BodyTimeout)) == nil { // some servers cannot
-		defer func() { _ = control.SetReadDeadline(time.Time{}) }()
-	}
+	_ = control.SetReadDeadline(time.Now().Add(a.config.BodyTimeout)) // some servers cannot
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, a.config.MaxBodyBytes))
+	if err == nil {
+		// Not after a failure: net/http would go on reading the rest of the body
+		// before it answers, for as long as the client likes.
+		_ = control.SetReadDeadline(time.Time{})
+	}
 	var tooLarge *http.MaxBytesError
 	switch {
 	case err == nil:

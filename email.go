@@ -1,79 +1,148 @@
 package usher
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
-	"golang.org/x/net/idna"
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 )
 
 const (
-	maxEmail     = 254 // RFC 5321 §4.5.3.1.3, in bytes
-	maxEmailUser = 64  // RFC 5321 §4.5.3.1.1
+	maxEmail      = 254  // RFC 5321 §4.5.3.1.3, in bytes
+	maxEmailInput = 2048 // in characters, as FastAPI Users
 )
-
-// domains judges and normalises domain names: idna.Lookup, and no label empty or
-// longer than DNS can hold.
-var domains = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.VerifyDNSLength(true))
 
 // EmailKey returns the normal form of an e-mail address, under which it is
 // unique and looked up: NFKC, then case-folded, the domain in its Unicode form.
-// The error says what is wrong with the address.
+// The key of a key is the key itself. The error says what is wrong with the
+// address.
 func EmailKey(address string) (string, error) {
 	_, key, err := parseEmail(address)
 	return key, err
 }
 
 // parseEmail returns the address as it is stored and shown (as typed, but for
-// surrounding space and the spelling of the domain) and its key. The address is
-// checked after it was normalised, so that no character can turn into an @ or a
-// comma behind the check.
+// surrounding space and the spelling of the domain) and its key. What is
+// accepted, and the sentences, are those of FastAPI Users' email-validator,
+// except that nothing but a bare address is taken. The key is checked again
+// after normalising, so that no character can turn into an @ or a comma behind
+// the check.
 func parseEmail(address string) (stored, key string, err error) {
-	if len(address) > 4*maxEmail || !utf8.ValidString(address) {
-		return "", "", emailFault("The email address is too long or not text.")
+	if utf8.RuneCountInString(address) > maxEmailInput {
+		return "", "", emailFault("Length must not exceed 2048 characters")
 	}
-	address = strings.TrimSpace(address)
-	folded := norm.NFKC.String(cases.Fold().String(norm.NFKC.String(address)))
-	user, domain, found := strings.Cut(folded, "@")
-	switch {
-	case !found:
-		return "", "", emailFault("An email address must have an @-sign.")
-	case strings.Contains(domain, "@"):
-		return "", "", emailFault("An email address can have only one @-sign.")
-	case user == "":
-		return "", "", emailFault("There must be something before the @-sign.")
-	case domain == "":
-		return "", "", emailFault("There must be something after the @-sign.")
-	case len(user) > maxEmailUser:
-		return "", "", emailFault("The email address is too long before the @-sign.")
+	if !utf8.ValidString(address) {
+		return "", "", emailFault("The email address is not text.")
 	}
-	if strings.HasPrefix(user, ".") || strings.HasSuffix(user, ".") || strings.Contains(user, "..") {
-		return "", "", emailFault("An email address cannot begin or end with a period, or have two periods in a row, before the @-sign.")
+	user, domain, err := splitEmail(norm.NFC.String(strings.TrimSpace(address)))
+	if err != nil {
+		return "", "", err
 	}
-	for _, c := range user {
-		if !isEmailUserRune(c) {
-			return "", "", emailFault("The email address contains invalid characters before the @-sign.")
-		}
+	if err := checkEmailUser(user); err != nil {
+		return "", "", err
 	}
-	ascii, err := idna.Lookup.ToASCII(domain)
-	if err != nil || !strings.Contains(ascii, ".") || strings.HasSuffix(ascii, ".") {
-		return "", "", emailFault("The part after the @-sign is not a valid domain name.")
+	domain, ascii, err := parseDomain(domain)
+	if err != nil {
+		return "", "", err
 	}
-	if len(user)+1+len(ascii) > maxEmail {
+	folded := foldCase(norm.NFKC.String(user)) // not the domain: straße.example and strasse.example are two
+	if err := checkEmailUser(folded); err != nil {
+		return "", "", err
+	}
+	if len(user)+1+len(ascii) > maxEmail || len(folded)+1+len(domain) > maxEmail {
 		return "", "", emailFault("The email address is too long.")
 	}
-	domain, err = idna.Lookup.ToUnicode(ascii)
-	if err != nil {
-		return "", "", emailFault("The part after the @-sign is not a valid domain name.")
-	}
-	typed, _, found := strings.Cut(norm.NFC.String(address), "@")
-	if !found {
+	return user + "@" + domain, folded + "@" + domain, nil
+}
+
+func splitEmail(address string) (user, domain string, err error) {
+	user, domain, found := strings.Cut(address, "@")
+	switch {
+	case strings.Contains(user, "<") || strings.HasPrefix(user, `"`) && strings.Contains(domain, "<"):
+		return "", "", emailFault("A display name and angle brackets around the email address are not permitted here.")
+	case !found && strings.Contains(user, "\uff20"):
+		return "", "", emailFault(`The email address has the "full-width" at-sign (@) character instead of a regular at-sign.`)
+	case !found:
 		return "", "", emailFault("An email address must have an @-sign.")
+	case user == "":
+		return "", "", emailFault("There must be something before the @-sign.")
+	case strings.HasPrefix(user, `"`):
+		return "", "", emailFault("Quoting the part before the @-sign is not allowed here.")
+	case domain == "":
+		return "", "", emailFault("There must be something after the @-sign.")
 	}
-	return typed + "@" + domain, user + "@" + domain, nil
+	return user, domain, nil
+}
+
+// checkEmailUser checks the part before the @: RFC 5322's dot-atom, and beyond
+// ASCII whatever is visible (RFC 6531 §3.3).
+func checkEmailUser(user string) error {
+	invalid := func(c rune) bool { return c < utf8.RuneSelf && !isAtext(c) && c != '.' }
+	if bad := strings.Map(keep(invalid), user); bad != "" {
+		return emailFault("The email address contains invalid characters before the @-sign: " + spell(bad) + ".")
+	}
+	if err := checkVisible(user); err != nil {
+		return err
+	}
+	switch {
+	case strings.HasPrefix(user, "."):
+		return emailFault("An email address cannot start with a period.")
+	case strings.HasSuffix(user, "."):
+		return emailFault("An email address cannot have a period immediately before the @-sign.")
+	case strings.Contains(user, ".."):
+		return emailFault("An email address cannot have two periods in a row.")
+	}
+	return nil
+}
+
+// checkVisible refuses characters that cannot be seen or that merge with what
+// stands before them.
+func checkVisible(s string) error {
+	unsafe := func(c rune) bool { return !unicode.In(c, unicode.L, unicode.M, unicode.N, unicode.P, unicode.S) }
+	bad := strings.Map(keep(unsafe), s)
+	if first, _ := utf8.DecodeRuneInString(s); unicode.Is(unicode.M, first) {
+		bad = string(first) + bad
+	}
+	if bad != "" {
+		return emailFault("The email address contains unsafe characters: " + spell(bad) + ".")
+	}
+	return nil
+}
+
+func keep(f func(rune) bool) func(rune) rune {
+	return func(c rune) rune {
+		if f(c) {
+			return c
+		}
+		return -1
+	}
+}
+
+// spell names characters for an error.
+func spell(bad string) string {
+	runes := []rune(bad)
+	slices.Sort(runes)
+	var names []string
+	for _, c := range slices.Compact(runes) {
+		switch {
+		case c == ' ':
+			names = append(names, "SPACE")
+		case unicode.IsPrint(c):
+			names = append(names, "'"+string(c)+"'")
+		default:
+			names = append(names, fmt.Sprintf("U+%04X", c))
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// isAtext tells whether c is one of RFC 5322's atext.
+func isAtext(c rune) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("!#$%&'*+-/=?^_`{|}~", c)
 }
 
 // emailFault is a sentence for the person who typed the address.
@@ -91,13 +160,4 @@ func foldCase(s string) string {
 		return c
 	}, s)
 	return norm.NFKC.String(cases.Fold().String(s))
-}
-
-// isEmailUserRune tells whether c may stand before the @: RFC 5322's atext and
-// the period, or a letter, mark or digit beyond ASCII (RFC 6531 §3.3).
-func isEmailUserRune(c rune) bool {
-	if c < utf8.RuneSelf {
-		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune(".!#$%&'*+-/=?^_`{|}~", c)
-	}
-	return unicode.In(c, unicode.L, unicode.M, unicode.N, unicode.P, unicode.S)
 }

@@ -292,8 +292,11 @@ func (c *jwtClaims) UnmarshalJSON(b []byte) error {
 		}
 	}
 	// The rest is informative: another type than ours counts as absent.
-	for name, target := range map[string]any{"iss": &c.Issuer, "sid": &c.SessionID, "amr": &c.Methods} {
+	for name, target := range map[string]*string{"iss": &c.Issuer, "sid": &c.SessionID} {
 		_ = json.Unmarshal(members[name], target)
+	}
+	if json.Unmarshal(members["amr"], &c.Methods) != nil {
+		c.Methods = nil // not half a list
 	}
 	return nil
 }

@@ -56,7 +56,7 @@ func PublicKey(id string, key any) Key {
 			return Key{ID: id, method: jwt.SigningMethodEdDSA, verify: k}
 		}
 	case *ecdsa.PublicKey:
-		if k != nil && k.Curve == elliptic.P256() { // RFC 7518 §3.4
+		if k != nil && k.Curve == elliptic.P256() && isPoint(k) { // RFC 7518 §3.4
 			return Key{ID: id, method: jwt.SigningMethodES256, verify: k}
 		}
 	case *rsa.PublicKey:
@@ -65,6 +65,14 @@ func PublicKey(id string, key any) Key {
 		}
 	}
 	return Key{ID: id, fault: fmt.Errorf("a %T is no public key for JWTs (Ed25519, ECDSA on P-256, or RSA of 2048 bits)", key)}
+}
+
+// isPoint tells whether the key is a point of its curve; verifying panics with one
+// that has no coordinates.
+func isPoint(k *ecdsa.PublicKey) bool {
+	defer func() { _ = recover() }() // of Bytes, for a key without coordinates
+	_, err := k.Bytes()
+	return err == nil
 }
 
 func signing(public Key, private any) Key {

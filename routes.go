@@ -83,8 +83,7 @@ func (a *Auth[U]) Mount(mux *http.ServeMux) {
 func (a *Auth[U]) Handler() http.Handler {
 	mux := http.NewServeMux()
 	a.Mount(mux)
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { a.Refuse(w, r, ErrNotFound) })
-	return mux
+	return ExactPaths(mux)
 }
 
 // serve is every route's way in and out.

@@ -1,6 +1,7 @@
 package usher
 
 import (
+	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -28,13 +29,23 @@ func (a *Auth[U]) patchMe(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if (change.Password != nil || change.Email != nil) && !a.config.InsecureUpdateWithoutPassword {
-		if err := a.proveCurrentPassword(r, user, b); err != nil {
+	change.KeepSession = authn.SessionID
+	if change.Password == nil && change.Email == nil || a.config.InsecureUpdateWithoutPassword {
+		return a.writeUpdate(w, r, authn.UserID, change)
+	}
+	for range 3 { // the password may change between the proof and the update
+		if err = a.proveCurrentPassword(r, user, b); err != nil {
+			return err
+		}
+		change.proved = user
+		if err = a.writeUpdate(w, r, authn.UserID, change); !errors.Is(err, errUserChanged) {
+			return err
+		}
+		if user, _, err = a.Authenticate(r); err != nil { // his session may have ended, too
 			return err
 		}
 	}
-	change.KeepSession = authn.SessionID
-	return a.writeUpdate(w, r, authn.UserID, change)
+	return unavailable(ErrConflict)
 }
 
 // proveCurrentPassword keeps whoever finds an open browser from taking the

@@ -13,6 +13,7 @@ const minSecret = 32
 var placeholders = []string{
 	"changeme", "change-me", "change_me", "change-this", "change_this", "replace-me", "replace_me", "replace-this",
 	"your-secret", "your_secret", "your-256-bit-secret", "a-string-secret-at-least-256-bits-long", "sample-secret", "insecure-secret",
+	"09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7", // FastAPI's tutorial
 }
 
 // checkSecret refuses secrets that somebody could guess.

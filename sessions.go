@@ -61,7 +61,10 @@ func (s Sessions) WriteToken(ctx context.Context, a *Authentication) (string, er
 		CreatedAt: now, LastSeenAt: now, ExpiresAt: a.ExpiresAt, AuthTime: a.AuthTime,
 		Methods: a.Methods, Scopes: a.Scopes, IP: a.IP, UserAgent: a.UserAgent, Data: a.Data,
 	})
-	return token, err
+	if err != nil {
+		return "", err
+	}
+	return token, nil
 }
 
 // ReadToken returns what the session of this token proves.

@@ -21,7 +21,7 @@ type Client struct {
 func (a *Auth[U]) Login(ctx context.Context, backend, email, password string, client Client) (user *U, authn Authentication, err error) {
 	var known *U
 	defer func() { a.emitLogin(ctx, backend, known, authn, client, err) }()
-	for range 3 { // the password may change between our check and the sign-in
+	for range 3 { // the user may change between our check and the sign-in
 		if known, err = a.checkCredentials(ctx, email, password); err != nil {
 			return nil, Authentication{}, err
 		}
@@ -87,15 +87,15 @@ func (a *Auth[U]) upgradeHash(ctx context.Context, user *U, password string) *U 
 // SignIn is the one door: every way to sign in ends here, and nothing else
 // makes sessions or tokens. methods are what the user has proved (RFC 8176).
 // The error is ErrBadCredentials for an inactive user, ErrUserNotVerified, the
-// veto of BeforeLogin, or ErrConflict if the password has changed since user was
-// read: what was proved then need not be true any more.
+// veto of BeforeLogin, or ErrConflict if the user's address, password or activity
+// has changed since user was read: what was proved then need not hold any more.
 func (a *Auth[U]) SignIn(ctx context.Context, backend string, user *U, methods []string, client Client) (authn Authentication, err error) {
 	defer func() { a.emitLogin(ctx, backend, user, authn, client, err) }()
 	return a.signIn(ctx, backend, user, methods, client)
 }
 
-// errUserChanged: the user's password changed while he signed in.
-var errUserChanged = fmt.Errorf("usher: sign-in: %w", ErrConflict)
+// errUserChanged: the user changed after he had proved who he is.
+var errUserChanged = fmt.Errorf("usher: proof of a user: %w", ErrConflict)
 
 func (a *Auth[U]) signIn(ctx context.Context, backend string, user *U, methods []string, client Client) (authn Authentication, err error) {
 	base := a.fields.Base(user)
@@ -154,10 +154,17 @@ func (a *Auth[U]) stillAdmits(ctx context.Context, user *U) error {
 		return ErrBadCredentials
 	case err != nil:
 		return unavailable(err)
-	case a.fields.Base(now).HashedPassword != a.fields.Base(user).HashedPassword:
+	case !a.provesStill(now, user):
 		return errUserChanged
 	}
 	return a.admits(now)
+}
+
+// provesStill tells whether what was proved of a user as he was then holds now.
+// If not he may prove it again: the hash may only have been brought up to date.
+func (a *Auth[U]) provesStill(now, then *U) bool {
+	x, y := a.fields.Base(now), a.fields.Base(then)
+	return x.Epoch == y.Epoch && x.HashedPassword == y.HashedPassword && x.IsActive == y.IsActive
 }
 
 // emitLogin ends the flow of signing in. user is nil when nobody is known.

@@ -30,9 +30,19 @@ type UserStore[U any] interface {
 	// DeleteUser deletes the user with all that belongs to it. The error is
 	// ErrNotFound.
 	DeleteUser(ctx context.Context, id ID) error
-	// ListUsers returns up to limit users in the order of their ids, beginning
-	// after the id after (empty: at the first).
-	ListUsers(ctx context.Context, after ID, limit int) ([]*U, error)
+	// ListUsers returns the users that q asks for, in the order of their ids.
+	ListUsers(ctx context.Context, q UserQuery) ([]*U, error)
+}
+
+// UserQuery asks for the users that meet all its conditions.
+type UserQuery struct {
+	After ID  // begin after this id, the last of the page before; empty: at the first
+	Limit int // at most so many
+	// Email is how the user's EmailKey begins; empty: anyhow. It is compared as
+	// it is: whoever asks folds it first.
+	Email                             string
+	IsActive, IsSuperuser, IsVerified *bool     // nil: either
+	CreatedAfter, CreatedBefore       time.Time // zero: whenever
 }
 
 // Session is a sign-in that lives on the server and can be listed and revoked.

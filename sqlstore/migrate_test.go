@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"usher"
 	"usher/sqlstore"
 	"usher/sqlstore/sqlite"
 )
@@ -50,7 +51,7 @@ func TestOpenAtOnce(t *testing.T) {
 		if store == nil {
 			continue
 		}
-		if _, err := store.ListUsers(t.Context(), "", 1); err != nil {
+		if _, err := store.ListUsers(t.Context(), usher.UserQuery{Limit: 1}); err != nil {
 			t.Error(err)
 		}
 		defer store.Close()
@@ -74,7 +75,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 		t.Error("Open: no error")
 	}
 	// A program that is running goes on.
-	if _, err := store.ListUsers(t.Context(), "", 1); err != nil {
+	if _, err := store.ListUsers(t.Context(), usher.UserQuery{Limit: 1}); err != nil {
 		t.Error(err)
 	}
 }

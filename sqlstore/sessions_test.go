@@ -211,7 +211,7 @@ func everyCall(ctx context.Context, store *sqlstore.Store[Member], m *Member) ma
 	now := time.Now()
 	_, byID := store.UserByID(ctx, m.ID)
 	_, byEmail := store.UserByEmail(ctx, "secret@example.com")
-	_, users := store.ListUsers(ctx, "", 10)
+	_, users := store.ListUsers(ctx, usher.UserQuery{Limit: 10})
 	_, _, read := store.ReadSession(ctx, token)
 	_, list := store.ListSessions(ctx, m.ID)
 	_, all := store.RevokeSessions(ctx, m.ID, "")

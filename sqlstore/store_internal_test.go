@@ -94,7 +94,7 @@ func TestWaitingForAPlace(t *testing.T) {
 	if _, err := s.UserByID(ctx, usher.NewID()); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("UserByID: %v", err)
 	}
-	if _, err := s.ListUsers(ctx, "", 1); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := s.ListUsers(ctx, usher.UserQuery{Limit: 1}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("ListUsers: %v", err)
 	}
 	go s.leave()

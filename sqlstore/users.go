@@ -194,12 +194,12 @@ func (s *Store[U]) DeleteUser(ctx context.Context, id usher.ID) error {
 
 // ListUsers implements usher.UserStore. The error is usher.ErrNotFound if after
 // is no id.
-func (s *Store[U]) ListUsers(ctx context.Context, after usher.ID, limit int) ([]*U, error) {
+func (s *Store[U]) ListUsers(ctx context.Context, q usher.UserQuery) ([]*U, error) {
 	const doing = "list users"
 	var key any = ""
-	if after != "" {
+	if q.After != "" {
 		var err error
-		if key, err = userKey(after); err != nil {
+		if key, err = userKey(q.After); err != nil {
 			return nil, err
 		}
 	}
@@ -208,7 +208,7 @@ func (s *Store[U]) ListUsers(ctx context.Context, after usher.ID, limit int) ([]
 		u := new(U)
 		users = append(users, u)
 		return rows.Scan(s.plan.targets(nil, u)...)
-	}, key, max(limit, 0))
+	}, key, max(q.Limit, 0))
 	if err != nil {
 		return nil, wrap(doing, err)
 	}

@@ -116,12 +116,12 @@ func TestListUsersMalformedCursor(t *testing.T) {
 	store, _ := open[Member](t)
 	newMember(t, store, "a@example.com")
 	for _, after := range []usher.ID{"x", "' OR 1=1 --", "42"} {
-		if users, err := store.ListUsers(t.Context(), after, 10); err != usher.ErrNotFound || len(users) > 0 {
+		if users, err := store.ListUsers(t.Context(), usher.UserQuery{After: after, Limit: 10}); err != usher.ErrNotFound || len(users) > 0 {
 			t.Errorf("after %q: %d users, %v", after, len(users), err)
 		}
 	}
 	for _, limit := range []int{0, -1} {
-		if users, err := store.ListUsers(t.Context(), "", limit); err != nil || len(users) > 0 {
+		if users, err := store.ListUsers(t.Context(), usher.UserQuery{Limit: limit}); err != nil || len(users) > 0 {
 			t.Errorf("limit %d: %d users, %v", limit, len(users), err)
 		}
 	}
@@ -142,7 +142,7 @@ func TestDeleteUserEndsSessions(t *testing.T) {
 	if err != usher.ErrNotFound {
 		t.Errorf("a session of a user who is gone: %v, want %v", err, usher.ErrNotFound)
 	}
-	if !slices.Equal(must(store.ListUsers(t.Context(), "", 9)), nil) {
+	if !slices.Equal(must(store.ListUsers(t.Context(), usher.UserQuery{Limit: 9})), nil) {
 		t.Error("the user is listed")
 	}
 }

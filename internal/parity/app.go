@@ -30,7 +30,6 @@ type user struct {
 
 type settings struct {
 	database, redis, provider string
-	prefix                    string // of the keys in Redis
 }
 
 // app is the recorded application: one Auth for each way in which its routes
@@ -67,6 +66,7 @@ func newApp(ctx context.Context, s settings) (*app, error) {
 		FastAPIUsersResetTokens:       true,
 		Backends:                      a.backends(),
 		Passwords:                     hasher,
+		MaxBodyBytes:                  1 << 20,
 		PasswordPolicy:                usher.PasswordPolicy{MinLength: 3},
 		InsecureUpdateWithoutPassword: true,
 		InsecureKeepSessions:          true,

@@ -17,10 +17,7 @@ func (a *app) handler() http.Handler {
 	}
 	a.protectedRoutes(mux)
 	a.testHooks(mux)
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusNotFound, map[string]any{"detail": "Not Found"})
-	})
-	return mux
+	return usher.ExactPaths(mux)
 }
 
 // protectedRoutes are the recorded application's own: one for each way to ask
