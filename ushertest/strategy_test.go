@@ -328,7 +328,7 @@ func (b *caching) ReadToken(ctx context.Context, token string) (usher.Authentica
 	}
 	a, err := b.Sessions.ReadToken(ctx, token)
 	if err == nil {
-		meanwhile()
+		time.Sleep(2 * time.Millisecond) // somebody destroys the token
 		b.mu.Lock()
 		b.known[token] = a
 		b.mu.Unlock()

@@ -43,6 +43,7 @@ func TestUserStore[U any, P usher.UserOf[U]](t *testing.T, newStore func(t *test
 		{"conflict", (*userSuite[U]).conflict},
 		{"delete", (*userSuite[U]).delete},
 		{"list", (*userSuite[U]).list},
+		{"search", (*userSuite[U]).search},
 		{"cancelled context", (*userSuite[U]).cancelled},
 		{"one create wins", (*userSuite[U]).oneCreateWins},
 		{"one update wins", (*userSuite[U]).oneUpdateWins},
