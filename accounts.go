@@ -51,7 +51,12 @@ func (a *Auth[U]) create(ctx context.Context, user *U, password *string) (err er
 			return unavailable(err)
 		}
 	}
-	err = a.config.Store.CreateUser(ctx, user)
+	err = a.inTx(ctx, func(ctx context.Context) error {
+		if err := a.config.Store.CreateUser(ctx, user); err != nil || base.IsVerified {
+			return err
+		}
+		return a.notify(ctx, MailVerify, base, nil)
+	})
 	if errors.Is(err, ErrEmailTaken) {
 		return ErrUserExists
 	}
@@ -202,7 +207,13 @@ func (a *Auth[U]) commit(ctx context.Context, old, changed *U, change Change[U])
 			return err
 		}
 	}
-	if err := a.config.Store.UpdateUser(ctx, old, changed); err != nil {
+	err := a.inTx(ctx, func(ctx context.Context) error {
+		if err := a.config.Store.UpdateUser(ctx, old, changed); err != nil {
+			return err
+		}
+		return a.notifyOfChange(ctx, a.fields.Base(old), a.fields.Base(changed), change.Password != nil)
+	})
+	if err != nil {
 		return err
 	}
 	if endsSessions {

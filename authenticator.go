@@ -96,7 +96,7 @@ func (a *Auth[U]) first(r *http.Request, accept func(*Authentication) error) (Au
 }
 
 func (a *Auth[U]) userOf(r *http.Request, authn Authentication) (*U, error) {
-	if user, ok := authn.User.(*U); ok {
+	if user, ok := authn.User.(*U); ok && user != nil {
 		return user, nil
 	}
 	return a.config.Store.UserByID(r.Context(), authn.UserID)

@@ -25,19 +25,24 @@ var (
 	errNoBoundary   = &Error{Status: http.StatusBadRequest, Code: "Missing boundary in multipart."}
 )
 
-// readBody reads the whole body, within the limits of size and time.
-func (a *Auth[U]) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(a.config.BodyTimeout)) // some servers cannot
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, a.config.MaxBodyBytes))
-	if err == nil {
-		// Not after a failure: net/http would go on reading the rest of the body
-		// before it answers, for as long as the client likes.
-		_ = control.SetReadDeadline(time.Time{})
+// limitBody gives the client BodyTimeout to send the body, if there is one. Also
+// where no handler reads it: net/http itself does before it answers.
+func (a *Auth[U]) limitBody(w http.ResponseWriter, r *http.Request) {
+	if r.Body != nil && r.Body != http.NoBody {
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(a.config.BodyTimeout)) // some servers cannot
 	}
+}
+
+// readBody reads the whole body, within the limit of size. That of time, which
+// limitBody has set, ends with it.
+func (a *Auth[U]) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, a.config.MaxBodyBytes))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case err == nil:
+		// Not after a failure: net/http would go on reading the rest of the body
+		// before it answers, for as long as the client likes.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 		return body, nil
 	case errors.As(err, &tooLarge):
 		return nil, errBodyTooLarge

@@ -1,6 +1,7 @@
 package usher
 
 import (
+	"context"
 	"crypto/hkdf"
 	"crypto/sha256"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"reflect"
 	"regexp"
 	"time"
 
@@ -51,6 +53,26 @@ type Config[U any] struct {
 	// InsecureKeepSessions lets all sessions live on when a password is changed,
 	// also those of whoever knew the old one.
 	InsecureKeepSessions bool
+
+	// Registration says who may register; the zero value: everybody.
+	Registration Registration
+	// Breached looks a new password up among those that leaked (see
+	// usher/password/breach). A password is refused only if it answers true within
+	// two seconds: what cannot be known refuses nobody.
+	Breached interface {
+		Breached(ctx context.Context, password string) (bool, error)
+	}
+
+	// Outbox keeps the mails to users until a worker of usher/mail delivers them;
+	// a store of usher/sqlstore is one. Without it usher sends no mail, and the
+	// hooks AfterRequestVerify and AfterForgotPassword have to.
+	Outbox Outbox
+	// MailNewSignIn tells users of every sign-in.
+	MailNewSignIn bool
+	// InsecureUnconfirmedEmailChange lets a new address take effect at once, as in
+	// FastAPI Users. Otherwise, with an Outbox, it does when a link that is mailed
+	// to it was followed.
+	InsecureUnconfirmedEmailChange bool
 
 	// RequireVerified keeps users out, with a 403 or LOGIN_USER_NOT_VERIFIED,
 	// until their e-mail address is verified.
@@ -129,7 +151,7 @@ var backendName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
 // validate returns every fault, not only the first.
 func (c Config[U]) validate() error {
 	var faults []error
-	if c.Store == nil {
+	if isNil(c.Store) {
 		faults = append(faults, errors.New("usher: Store is nil"))
 	}
 	if len(c.Backends) == 0 {
@@ -144,12 +166,12 @@ func (c Config[U]) validate() error {
 			faults = append(faults, fmt.Errorf("usher: two backends are named %q", b.Name))
 		}
 		seen[b.Name] = true
-		if b.Transport == nil {
+		if isNil(b.Transport) {
 			faults = append(faults, fmt.Errorf("usher: backend %q has no Transport", b.Name))
 		} else if err := validate(b.Transport); err != nil {
 			faults = append(faults, fmt.Errorf("usher: backend %q: %w", b.Name, err))
 		}
-		if b.Strategy == nil {
+		if isNil(b.Strategy) {
 			faults = append(faults, fmt.Errorf("usher: backend %q has no Strategy", b.Name))
 		} else if err := validate(b.Strategy); err != nil {
 			faults = append(faults, fmt.Errorf("usher: backend %q: %w", b.Name, err))
@@ -159,6 +181,12 @@ func (c Config[U]) validate() error {
 		if err := checkSecret(secret); len(secret) > 0 && err != nil {
 			faults = append(faults, fmt.Errorf("usher: %s: %w", name, err))
 		}
+	}
+	if c.Outbox != nil && len(c.Secret) == 0 && (len(c.VerifySecret) == 0 || len(c.ResetSecret) == 0) {
+		faults = append(faults, errors.New("usher: an Outbox needs a Secret to sign the links"))
+	}
+	if c.Registration.HideExistingAccounts && c.Outbox == nil {
+		faults = append(faults, errors.New("usher: HideExistingAccounts needs an Outbox"))
 	}
 	if c.VerifyLifetime < 0 || c.ResetLifetime < 0 {
 		faults = append(faults, errors.New("usher: VerifyLifetime or ResetLifetime is negative"))
@@ -179,6 +207,13 @@ func (c Config[U]) validate() error {
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// isNil also knows the nil pointer in an interface: what a constructor returned
+// whose error nobody looked at.
+func isNil(part any) bool {
+	v := reflect.ValueOf(part)
+	return !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil()
 }
 
 func remoteIP(r *http.Request) string {

@@ -38,7 +38,7 @@ type Fields[U any] struct {
 
 // The names that User and usher's routes take on the wire and in the store.
 var (
-	baseJSON    = []string{"id", "email", "password", "current_password", "is_active", "is_superuser", "is_verified"}
+	baseJSON    = []string{"id", "email", "password", "current_password", "invitation", "is_active", "is_superuser", "is_verified"}
 	baseColumns = []string{"id", "email", "email_key", "hashed_password", "is_active", "is_superuser", "is_verified", "epoch", "created_at", "updated_at"}
 )
 

@@ -2,6 +2,7 @@ package usher
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 )
@@ -47,14 +48,23 @@ type Hooks[U any] struct {
 	OnEvent func(ctx context.Context, e Event)
 }
 
-// before runs a Before hook. What it panics with becomes an error.
+// before runs a Before hook. What it panics with becomes an error, and an error
+// that is no answer for the client becomes a 503: the hook's ErrNotFound is not
+// ours.
 func before(name string, hook func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("usher: hook %s panicked: %v\n%s", name, p, debug.Stack())
+			err = unavailable(fmt.Errorf("usher: hook %s panicked: %v\n%s", name, p, debug.Stack()))
 		}
 	}()
-	return hook()
+	err = hook()
+	var refusal *Error
+	var invalid *ValidationError
+	var weak *invalidPassword
+	if err == nil || errors.As(err, &refusal) || errors.As(err, &invalid) || errors.As(err, &weak) {
+		return err
+	}
+	return unavailable(fmt.Errorf("usher: hook %s: %w", name, err))
 }
 
 // after runs an After hook. Nothing it does changes the answer.

@@ -19,6 +19,8 @@ import (
 const (
 	audienceVerify = "fastapi-users:verify"
 	audienceReset  = "fastapi-users:reset"
+	audienceEmail  = "usher:email"
+	audienceInvite = "usher:invite"
 	// statePrefix marks the jti of usher's own tokens, which holds the state.
 	// FastAPI Users' tokens have no jti.
 	statePrefix = "usher:"

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 	"unicode/utf8"
+
+	"usher/password"
 )
 
 // PasswordPolicy says which new passwords are good enough. There are no rules
@@ -14,6 +17,9 @@ type PasswordPolicy struct {
 	// MinLength is counted in code points; 0 means 8. NIST asks for 15 where the
 	// password is all there is to sign in with.
 	MinLength int
+	// InsecureAllowCommon permits the 10 000 most common passwords, which are what
+	// attackers try first.
+	InsecureAllowCommon bool
 	// MaxBytes bounds the work that a long password makes; 0 means 1024, which
 	// is also the most.
 	MaxBytes int
@@ -47,14 +53,16 @@ func (p PasswordPolicy) max() int {
 
 // check judges a password for the user with this address. The texts are those
 // of FastAPI Users' documentation.
-func (p PasswordPolicy) check(password, email string) error {
+func (p PasswordPolicy) check(secret, email string) error {
 	switch {
-	case utf8.RuneCountInString(password) < p.min():
+	case utf8.RuneCountInString(secret) < p.min():
 		return InvalidPassword(fmt.Sprintf("Password should be at least %d characters", p.min()))
-	case len(password) > p.max():
+	case len(secret) > p.max():
 		return InvalidPassword(fmt.Sprintf("Password should be at most %d bytes", p.max()))
-	case email != "" && strings.Contains(strings.ToLower(password), strings.ToLower(email)):
+	case email != "" && strings.Contains(strings.ToLower(secret), strings.ToLower(email)):
 		return InvalidPassword("Password should not contain e-mail")
+	case !p.InsecureAllowCommon && password.IsCommon(secret):
+		return InvalidPassword("Password is one of the most common ones")
 	}
 	return nil
 }
@@ -69,14 +77,31 @@ func InvalidPassword(reason string) error { return &invalidPassword{reason} }
 
 // checkPassword applies the policy and the hook. code is the flow's own:
 // REGISTER_INVALID_PASSWORD, UPDATE_USER_INVALID_PASSWORD, ….
-func (a *Auth[U]) checkPassword(ctx context.Context, user *U, password, code string) error {
-	err := a.config.PasswordPolicy.check(password, a.fields.Base(user).Email)
+func (a *Auth[U]) checkPassword(ctx context.Context, user *U, secret, code string) error {
+	err := a.config.PasswordPolicy.check(secret, a.fields.Base(user).Email)
+	if err == nil && a.hasLeaked(ctx, secret) {
+		err = InvalidPassword("Password is known from a data breach")
+	}
 	if hook := a.config.Hooks.ValidatePassword; err == nil && hook != nil {
-		err = before("ValidatePassword", func() error { return hook(ctx, user, password) })
+		err = before("ValidatePassword", func() error { return hook(ctx, user, secret) })
 	}
 	var invalid *invalidPassword
 	if errors.As(err, &invalid) {
 		return &Error{Status: 400, Code: code, Reason: invalid.reason}
 	}
 	return err
+}
+
+// hasLeaked asks Config.Breached, and takes no answer in time for a no.
+func (a *Auth[U]) hasLeaked(ctx context.Context, secret string) bool {
+	if a.config.Breached == nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	leaked, err := a.config.Breached.Breached(ctx, secret)
+	if err != nil {
+		a.config.Logger.Warn("usher: breach check of a password", "error", err)
+	}
+	return leaked && err == nil
 }

@@ -10,7 +10,7 @@ import (
 // password, if an active user has this address, and does the same work if not.
 // The error is a *ValidationError for an address that is none, or a 503.
 func (a *Auth[U]) ForgotPassword(ctx context.Context, address string) error {
-	user, token, err := a.prepareMail(ctx, address, a.resetToken, func(u *User) bool { return u.IsActive })
+	user, token, err := a.prepareMail(ctx, address, MailReset, a.resetToken, func(u *User) bool { return u.IsActive })
 	e := Event{Kind: EventForgotPassword, Err: err}
 	if user != nil {
 		e.UserID = a.fields.Base(user).ID

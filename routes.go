@@ -28,6 +28,7 @@ func (a *Auth[U]) routes() []route {
 		routes = append(routes,
 			route{"POST", "/auth/request-verify-token", a.requestVerify, a.ambient},
 			route{"POST", "/auth/verify", a.verify, a.ambient},
+			route{"POST", "/auth/confirm-email", a.confirmEmail, a.ambient},
 		)
 	}
 	if len(a.config.ResetSecret) > 0 {
@@ -40,9 +41,11 @@ func (a *Auth[U]) routes() []route {
 		route{"POST", "/auth/register", a.register, a.ambient},
 		route{"GET", "/users/me", a.me, false},
 		route{"PATCH", "/users/me", a.patchMe, false},
+		route{"DELETE", "/users/me", a.deleteMe, false},
 		route{"GET", "/users/me/sessions", a.mySessions, false},
 		route{"DELETE", "/users/me/sessions", a.revokeMySessions, false},
 		route{"DELETE", "/users/me/sessions/{session}", a.revokeMySession, false},
+		route{"GET", "/users", a.listUsers, false},
 		route{"GET", "/users/{id}", a.user, false},
 		route{"PATCH", "/users/{id}", a.patchUser, false},
 		route{"DELETE", "/users/{id}", a.deleteUser, false},
@@ -56,10 +59,11 @@ func (a *Auth[U]) routes() []route {
 //
 //	POST   /auth/{backend}/login, /auth/{backend}/logout   of each backend
 //	POST   /auth/register
-//	POST   /auth/request-verify-token, /auth/verify            with a Secret
+//	POST   /auth/request-verify-token, /auth/verify, /auth/confirm-email   with a Secret
 //	POST   /auth/forgot-password, /auth/reset-password         with a Secret
-//	GET    /users/me              PATCH /users/me
+//	GET    /users/me              PATCH, DELETE /users/me
 //	GET    /users/me/sessions     DELETE /users/me/sessions[/{session}]
+//	GET    /users                 list, search and page                superusers
 //	GET    /users/{id}            PATCH, DELETE /users/{id}            superusers
 //	GET    /users/{id}/sessions   DELETE /users/{id}/sessions[/{session}]
 //
@@ -89,6 +93,7 @@ func (a *Auth[U]) Handler() http.Handler {
 // serve is every route's way in and out.
 func (a *Auth[U]) serve(routes []route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.limitBody(w, r)
 		i := slices.IndexFunc(routes, func(x route) bool { return x.method == r.Method })
 		if i < 0 {
 			var allowed []string

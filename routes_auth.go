@@ -1,20 +1,30 @@
 package usher
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Client describes where a request comes from.
 func (a *Auth[U]) Client(r *http.Request) Client {
-	return Client{IP: a.config.ClientIP(r), UserAgent: truncate(r.UserAgent(), 512)}
+	return Client{IP: a.config.ClientIP(r), UserAgent: printable(r.UserAgent(), 512)}
 }
 
-func truncate(s string, n int) string {
-	if len(s) > n {
-		return s[:n]
-	}
+// printable keeps what every store can hold of a text from a stranger, up to n
+// bytes.
+func printable(s string, n int) string {
+	s = strings.Map(func(c rune) rune {
+		if unicode.IsPrint(c) && c != utf8.RuneError {
+			return c
+		}
+		return -1
+	}, s[:min(len(s), n)])
 	return s
 }
 
@@ -112,12 +122,40 @@ func (a *Auth[U]) register(w http.ResponseWriter, r *http.Request) error {
 		}
 		a.fields.Base(user).Email = *email
 	}
+	invitation := b.text("invitation", false, true)
 	if err := b.err(); err != nil {
 		return err
 	}
-	if err := a.Register(r.Context(), user, *password); err != nil {
+	if invitation == nil {
+		invitation = new(string)
+	}
+	if err := a.mayRegister(*email, *invitation); err != nil {
 		return err
 	}
+	hide := a.config.Registration.HideExistingAccounts
+	err = a.Register(r.Context(), user, *password)
+	if hide && errors.Is(err, ErrUserExists) {
+		err = a.tellOwner(r.Context(), *email)
+	}
+	if err != nil {
+		return err
+	}
+	if hide {
+		writeJSON(w, http.StatusAccepted, nil)
+		return nil
+	}
 	writeJSON(w, http.StatusCreated, user)
+	return nil
+}
+
+// tellOwner mails to whoever has an address that somebody tried to register it.
+func (a *Auth[U]) tellOwner(ctx context.Context, address string) error {
+	owner, err := a.UserByEmail(ctx, address)
+	if err != nil {
+		return unavailable(err)
+	}
+	if err := a.notify(ctx, MailAlreadyRegistered, a.fields.Base(owner), nil); err != nil {
+		return unavailable(err)
+	}
 	return nil
 }

@@ -35,6 +35,15 @@ func (a *Auth[U]) acceptAddress(w http.ResponseWriter, r *http.Request, flow fun
 }
 
 func (a *Auth[U]) verify(w http.ResponseWriter, r *http.Request) error {
+	return a.redeem(w, r, a.Verify)
+}
+
+func (a *Auth[U]) confirmEmail(w http.ResponseWriter, r *http.Request) error {
+	return a.redeem(w, r, a.ConfirmEmail)
+}
+
+// redeem answers with the user whom a token has changed.
+func (a *Auth[U]) redeem(w http.ResponseWriter, r *http.Request, flow func(context.Context, string) (*U, error)) error {
 	b, err := a.readEmbedded(w, r)
 	if err != nil {
 		return err
@@ -43,7 +52,7 @@ func (a *Auth[U]) verify(w http.ResponseWriter, r *http.Request) error {
 	if err := b.err(); err != nil {
 		return err
 	}
-	user, err := a.Verify(r.Context(), *token)
+	user, err := flow(r.Context(), *token)
 	if err != nil {
 		return err
 	}

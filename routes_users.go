@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"time"
 )
 
 func (a *Auth[U]) me(w http.ResponseWriter, r *http.Request) error {
@@ -30,6 +31,9 @@ func (a *Auth[U]) patchMe(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	change.KeepSession = authn.SessionID
+	if change.Email != nil && a.confirmsEmail() && !sameEmail(*change.Email, a.fields.Base(user).Email) {
+		return a.patchEmail(w, r, b, user, change)
+	}
 	if change.Password == nil && change.Email == nil || a.config.InsecureUpdateWithoutPassword {
 		return a.writeUpdate(w, r, authn.UserID, change)
 	}
@@ -46,6 +50,60 @@ func (a *Auth[U]) patchMe(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	return unavailable(ErrConflict)
+}
+
+// confirmsEmail tells whether a new address takes effect only when it is proved.
+func (a *Auth[U]) confirmsEmail() bool {
+	return a.config.Outbox != nil && !a.config.InsecureUnconfirmedEmailChange
+}
+
+// patchEmail applies the rest of a change and mails a link to the new address.
+func (a *Auth[U]) patchEmail(w http.ResponseWriter, r *http.Request, b *body, user *U, change Change[U]) error {
+	if !a.config.InsecureUpdateWithoutPassword {
+		if err := a.proveCurrentPassword(r, user, b); err != nil {
+			return err
+		}
+		change.proved = user
+	}
+	address, id := *change.Email, a.fields.Base(user).ID
+	change.Email = nil
+	user, err := a.UpdateUser(r.Context(), id, change)
+	if err != nil {
+		return err
+	}
+	if err := a.RequestEmailChange(r.Context(), id, address); err != nil {
+		return err
+	}
+	writeJSON(w, http.StatusOK, user)
+	return nil
+}
+
+// freshSignIn is how old a sign-in may be that stands in for a password.
+const freshSignIn = 10 * time.Minute
+
+// deleteMe deletes the own account. It needs the password, or, where there is
+// none, a sign-in that is fresh.
+func (a *Auth[U]) deleteMe(w http.ResponseWriter, r *http.Request) error {
+	b, err := a.readJSON(w, r)
+	if err != nil {
+		return err
+	}
+	user, authn, err := a.Authenticate(r)
+	if err != nil {
+		return err
+	}
+	if a.fields.Base(user).HashedPassword == "" {
+		if authn.Machine || a.config.now().Sub(authn.AuthTime) > freshSignIn {
+			return &Error{Status: http.StatusForbidden, Code: "FRESH_SIGN_IN_REQUIRED"}
+		}
+	} else if err := a.proveCurrentPassword(r, user, b); err != nil {
+		return err
+	}
+	if err := a.DeleteUser(r.Context(), a.fields.Base(user).ID); err != nil {
+		return err
+	}
+	writeNoContent(w)
+	return nil
 }
 
 // proveCurrentPassword keeps whoever finds an open browser from taking the

@@ -38,7 +38,7 @@ const (
 // Validate reports settings that cannot work. New calls it.
 func (s Sessions) Validate() error {
 	var faults []error
-	if s.Store == nil {
+	if isNil(s.Store) {
 		faults = append(faults, errors.New("Sessions: Store is nil"))
 	}
 	if s.Lifetime < 0 {

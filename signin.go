@@ -124,8 +124,11 @@ func (a *Auth[U]) signIn(ctx context.Context, backend string, user *U, methods [
 	}
 	if err := a.stillAdmits(ctx, user); err != nil {
 		// Nobody will ever hold this token, whether it can be destroyed or not.
-		return authn, errors.Join(err, a.destroy(ctx, backend, authn.Token))
+		err = errors.Join(err, a.destroy(ctx, backend, authn.Token))
+		authn.Token = ""
+		return authn, err
 	}
+	a.notifyOfSignIn(ctx, base, authn)
 	if hook := a.config.Hooks.AfterLogin; hook != nil {
 		a.after("AfterLogin", func() { hook(ctx, user, authn) })
 	}

@@ -9,7 +9,7 @@ import (
 // an active user who is not verified has this address, and does the same work if
 // not. The error is a *ValidationError for an address that is none, or a 503.
 func (a *Auth[U]) RequestVerify(ctx context.Context, address string) error {
-	user, token, err := a.prepareMail(ctx, address, a.verifyToken, func(u *User) bool { return u.IsActive && !u.IsVerified })
+	user, token, err := a.prepareMail(ctx, address, MailVerify, a.verifyToken, func(u *User) bool { return u.IsActive && !u.IsVerified })
 	e := Event{Kind: EventRequestVerify, Err: err}
 	if user != nil {
 		e.UserID = a.fields.Base(user).ID
@@ -78,7 +78,7 @@ func (a *Auth[U]) Verify(ctx context.Context, token string) (user *U, err error)
 
 // prepareMail finds the user to mail a token to. For an address that nobody has,
 // or that nothing is to be mailed to, it does the same work and returns no user.
-func (a *Auth[U]) prepareMail(ctx context.Context, address string, mint func(context.Context, *User) (string, error), deserves func(*User) bool) (*U, string, error) {
+func (a *Auth[U]) prepareMail(ctx context.Context, address string, kind MessageKind, mint func(context.Context, *User) (string, error), deserves func(*User) bool) (*U, string, error) {
 	key, err := EmailKey(address)
 	if err != nil {
 		return nil, "", &ValidationError{Fields: []FieldError{invalidEmail(address, err)}}
@@ -96,8 +96,12 @@ func (a *Auth[U]) prepareMail(ctx context.Context, address string, mint func(con
 	if err != nil {
 		return nil, "", unavailable(err)
 	}
-	if !deserves(base) || base == &stranger {
-		return nil, "", nil
+	message := Message{Kind: kind, UserID: base.ID, Email: base.Email}
+	if base == &stranger || !deserves(base) {
+		user, token, message = nil, "", Message{Kind: MailNone}
+	}
+	if err := a.post(ctx, message); err != nil {
+		return nil, "", unavailable(err)
 	}
 	return user, token, nil
 }

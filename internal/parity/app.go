@@ -67,7 +67,7 @@ func newApp(ctx context.Context, s settings) (*app, error) {
 		Backends:                      a.backends(),
 		Passwords:                     hasher,
 		MaxBodyBytes:                  1 << 20,
-		PasswordPolicy:                usher.PasswordPolicy{MinLength: 3},
+		PasswordPolicy:                usher.PasswordPolicy{MinLength: 3, InsecureAllowCommon: true},
 		InsecureUpdateWithoutPassword: true,
 		InsecureKeepSessions:          true,
 		Hooks:                         a.outbox.hooks(),

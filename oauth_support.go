@@ -1,0 +1,126 @@
+package usher
+
+import (
+	"context"
+	"errors"
+)
+
+// What a package needs that brings another way to sign in, such as usher/oauth.
+
+// Backend returns the backend of this name.
+func (a *Auth[U]) Backend(name string) (Backend, bool) {
+	b, known := a.backend(name)
+	return b.Backend, known
+}
+
+// Ambient tells whether browsers attach the backend's token by themselves, as
+// they do cookies.
+func (b Backend) Ambient() bool { return isAmbient(b.Transport) }
+
+// Emit ends a flow of another package as those of this one end: the event is
+// logged and handed to Hooks.OnEvent. It sets e.Time.
+func (a *Auth[U]) Emit(ctx context.Context, e Event) { a.emit(ctx, e) }
+
+// CheckSecret reports a secret that somebody could guess: shorter than 32 bytes,
+// a sample from a documentation, or hardly random.
+func CheckSecret(secret []byte) error { return checkSecret(secret) }
+
+// CreateUserWith is CreateUserWithoutPassword together with what the user signs in
+// by, which with stores when the user has its ID. If the store is a Transactor
+// both are in one transaction, and AfterRegister runs when it is committed. An
+// error of with comes back as it is; then there is no such user.
+func (a *Auth[U]) CreateUserWith(ctx context.Context, user *U, with func(ctx context.Context) error) (err error) {
+	base := a.fields.Base(user)
+	defer func() { a.emit(ctx, Event{Kind: EventRegister, UserID: base.ID, Err: err}) }()
+	if err := a.checkUser(ctx, user); err != nil {
+		return err
+	}
+	if hook := a.config.Hooks.BeforeRegister; hook != nil {
+		if err := before("BeforeRegister", func() error { return hook(ctx, user) }); err != nil {
+			return err
+		}
+	}
+	base.HashedPassword = ""
+	created := false
+	err = a.together(ctx, func(ctx context.Context) error {
+		if err := a.config.Store.CreateUser(ctx, user); err != nil {
+			return err
+		}
+		created = true
+		return with(ctx)
+	})
+	if err != nil {
+		if _, atomic := a.config.Store.(Transactor); created && !atomic {
+			err = errors.Join(err, a.config.Store.DeleteUser(context.WithoutCancel(ctx), base.ID))
+		}
+		base.ID = ""
+		if errors.Is(err, ErrEmailTaken) {
+			return ErrUserExists
+		}
+		return err
+	}
+	if hook := a.config.Hooks.AfterRegister; hook != nil {
+		a.after("AfterRegister", func() { hook(ctx, user) })
+	}
+	return nil
+}
+
+// ChangeSignIn changes by what a user can sign in; with stores the change. It
+// happens only if the user is still as user says, one change at a time, and in one
+// transaction if the store is a Transactor. It counts in Epoch: links mailed
+// before and sign-ins under way end. It returns the user as it is then. The error
+// is ErrConflict, ErrNotFound, or that of with.
+func (a *Auth[U]) ChangeSignIn(ctx context.Context, user *U, with func(ctx context.Context) error) (*U, error) {
+	return a.changeSignIn(ctx, user, func(*User) {}, with)
+}
+
+// ClaimUser gives an account whose address nobody has verified to whoever has just
+// proved that the address is his. Who made the account may have been somebody
+// else, so its password and its sessions end, and with has to end every other way
+// in. Otherwise it is ChangeSignIn. (JWTs live until they expire.)
+func (a *Auth[U]) ClaimUser(ctx context.Context, user *U, with func(ctx context.Context) error) (claimed *U, err error) {
+	id := a.fields.Base(user).ID
+	defer func() { a.emit(ctx, Event{Kind: EventVerify, UserID: id, Err: err}) }()
+	// Twice, for the reasons that commit has.
+	if _, err := a.RevokeSessions(ctx, id, ""); err != nil {
+		return nil, err
+	}
+	claimed, err = a.changeSignIn(ctx, user, func(base *User) {
+		base.HashedPassword, base.IsVerified = "", true
+	}, with)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := a.RevokeSessions(ctx, id, ""); err != nil {
+		return nil, err
+	}
+	if hook := a.config.Hooks.AfterVerify; hook != nil {
+		a.after("AfterVerify", func() { hook(ctx, claimed) })
+	}
+	return claimed, nil
+}
+
+func (a *Auth[U]) changeSignIn(ctx context.Context, user *U, edit func(*User), with func(ctx context.Context) error) (*U, error) {
+	changed := *user
+	base := a.fields.Base(&changed)
+	edit(base)
+	base.Epoch++
+	err := a.together(ctx, func(ctx context.Context) error {
+		if err := a.config.Store.UpdateUser(ctx, user, &changed); err != nil { // first: it locks the row
+			return err
+		}
+		return with(ctx)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &changed, nil
+}
+
+// together does what f does in one transaction, where the store has them.
+func (a *Auth[U]) together(ctx context.Context, f func(ctx context.Context) error) error {
+	if t, ok := a.config.Store.(Transactor); ok {
+		return t.InTx(ctx, f)
+	}
+	return f(ctx)
+}

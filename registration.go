@@ -1,0 +1,66 @@
+package usher
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Registration says who may register.
+type Registration struct {
+	// Closed keeps everybody out but the invited; administrators make accounts
+	// with CreateUser.
+	Closed bool
+	// Domains, if not empty, are the only ones from which addresses may register,
+	// besides the invited.
+	Domains []string
+	// HideExistingAccounts answers every registration with 202 and no body, and
+	// leaves it to the mail whether the address was new. It needs an Outbox.
+	HideExistingAccounts bool
+}
+
+// Refusals of a registration.
+var (
+	ErrRegistrationClosed = &Error{Status: http.StatusForbidden, Code: "REGISTER_CLOSED"}
+	ErrEmailDomain        = &Error{Status: http.StatusForbidden, Code: "REGISTER_EMAIL_DOMAIN_NOT_ALLOWED"}
+	ErrBadInvitation      = &Error{Status: http.StatusBadRequest, Code: "REGISTER_BAD_INVITATION"}
+)
+
+// NewInvitation makes a token with which the owner of an address may register
+// although registration is closed. It is good for one account: the address is
+// taken then.
+func (a *Auth[U]) NewInvitation(_ context.Context, address string, lifetime time.Duration) (string, error) {
+	key, err := EmailKey(address)
+	if err != nil {
+		return "", &ValidationError{Fields: []FieldError{invalidEmail(address, err)}}
+	}
+	return signOneTime(a.config.VerifySecret, audienceInvite, lifetime, a.config.now(), jwtClaims{Subject: key, Email: address})
+}
+
+// mayRegister applies the policy. An invitation that was given must be good, even
+// where none is needed.
+func (a *Auth[U]) mayRegister(address, invitation string) error {
+	key, err := EmailKey(address)
+	if err != nil {
+		return &ValidationError{Fields: []FieldError{invalidEmail(address, err)}}
+	}
+	if invitation != "" {
+		claims, err := a.parseOneTime(invitation, a.config.VerifySecret, audienceInvite)
+		if err != nil || claims.Subject != key {
+			return badToken(ErrBadInvitation, errors.Join(err, errors.New("usher: invitation")))
+		}
+		return nil
+	}
+	policy := a.config.Registration
+	_, domain, _ := strings.Cut(key, "@")
+	switch {
+	case policy.Closed:
+		return ErrRegistrationClosed
+	case len(policy.Domains) > 0 && !slices.ContainsFunc(policy.Domains, func(d string) bool { return strings.EqualFold(d, domain) }):
+		return ErrEmailDomain
+	}
+	return nil
+}
