@@ -49,6 +49,9 @@ func FieldsOf[U any, P UserOf[U]]() (*Fields[U], error) {
 		return nil, fmt.Errorf("usher: %s is not a struct", t)
 	}
 	f := &Fields[U]{Base: func(u *U) *User { return P(u).usherUser() }}
+	if t == reflect.TypeFor[User]() {
+		return f, nil // an application without fields of its own
+	}
 	var faults []error
 	f.collect(t, nil, &faults)
 	faults = append(faults, f.clashes(t)...)

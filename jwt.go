@@ -74,8 +74,8 @@ func (s *JWT) Validate() error {
 // WriteToken signs a new token. It refuses a sign-in with scopes: a token that
 // lost them would be good for everything.
 func (s *JWT) WriteToken(_ context.Context, a *Authentication) (string, error) {
-	if a.Scopes != nil {
-		return "", errors.New("usher: a JWT cannot carry scopes")
+	if a.Scopes != nil || a.Machine {
+		return "", errors.New("usher: a JWT cannot carry scopes, nor tell a machine from a person")
 	}
 	key := s.Keys[0]
 	now := s.now()

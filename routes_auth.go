@@ -54,6 +54,7 @@ func (a *Auth[U]) WriteLogin(w http.ResponseWriter, r *http.Request, authn Authe
 	if !known {
 		return fmt.Errorf("usher: no backend is named %q", authn.Backend)
 	}
+	secureHeaders(w.Header()) // whatever transport it is
 	if err := b.Transport.WriteLogin(w, r, authn.Token, authn); err != nil {
 		_ = a.destroy(r.Context(), b.Name, authn.Token) // nobody will ever hold it
 		return err
@@ -101,6 +102,7 @@ func (a *Auth[U]) logout(b backend) func(http.ResponseWriter, *http.Request) err
 		if err := a.SignOut(r.Context(), user, authn); err != nil {
 			return err
 		}
+		secureHeaders(w.Header())
 		return b.Transport.WriteLogout(w, r)
 	}
 }

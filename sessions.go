@@ -52,6 +52,9 @@ func (s Sessions) Validate() error {
 
 // WriteToken starts a session and returns its token.
 func (s Sessions) WriteToken(ctx context.Context, a *Authentication) (string, error) {
+	if a.Machine {
+		return "", errors.New("usher: a session is a person's") // it would be read back as one
+	}
 	now := s.now()
 	a.IssuedAt, a.SessionID = now, uuid.Must(uuid.NewV7()).String()
 	a.ExpiresAt = s.expiry(now, now)

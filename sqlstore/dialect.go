@@ -2,7 +2,7 @@ package sqlstore
 
 import (
 	"fmt"
-	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -42,8 +42,16 @@ type syntax struct {
 	// store relies on, and needed says which these are.
 	settings, needed string
 
-	// emailTaken and userMissing recognise the constraint that a statement broke.
-	emailTaken, userMissing func(err error) bool
+	// double recognises that a statement broke the unique index with the column
+	// "table.column", and userMissing that it named a user who is gone.
+	double      func(err error, column string) bool
+	userMissing func(err error) bool
+	// lock is a statement that makes a transaction wait for all others that
+	// write, where only one can; empty where several can.
+	lock string
+	// skipLocked ends a SELECT, in a transaction, of rows that nobody else is to
+	// get meanwhile; rows that somebody else has got already are left out.
+	skipLocked string
 
 	// columns is a query for name, type and "must be given" of the columns of
 	// the table ?; it has no rows if there is no such table.
@@ -79,8 +87,13 @@ var sqliteSyntax = syntax{
 	needed:    "PRAGMA foreign_keys=ON, or deleting a user would leave its sessions",
 
 	// By their text, which is SQLite's own and the same in every driver.
-	emailTaken:  func(err error) bool { return sqliteEmailTaken.MatchString(err.Error()) },
+	double: func(err error, column string) bool {
+		_, columns, found := strings.Cut(err.Error(), "UNIQUE constraint failed: ")
+		return found && slices.Contains(strings.FieldsFunc(columns, func(c rune) bool { return c == ',' || c == ' ' }), column)
+	},
 	userMissing: func(err error) bool { return strings.Contains(err.Error(), "FOREIGN KEY constraint failed") },
+	// BEGIN IMMEDIATE would do it too, if database/sql could say it.
+	lock: `DELETE FROM used_tokens WHERE FALSE`,
 
 	columns: `SELECT name, type, "notnull" AND dflt_value IS NULL FROM pragma_table_info(?)`,
 	columnType: func(k kind, nullable bool) string {
@@ -118,8 +131,6 @@ var sqliteSyntax = syntax{
     SELECT 0, 1 WHERE NOT EXISTS (SELECT 1 FROM ` + versionTable + `)`,
 	},
 }
-
-var sqliteEmailTaken = regexp.MustCompile(`UNIQUE constraint failed: (.*, )?users\.email_key\b`)
 
 var sqliteTypes = map[kind]string{
 	kindText: "TEXT", kindBool: "INTEGER", kindInt: "INTEGER", kindFloat: "REAL",

@@ -25,6 +25,10 @@ type Member struct {
 var (
 	_ usher.UserStore[Member] = (*sqlstore.Store[Member])(nil)
 	_ usher.SessionStore      = (*sqlstore.Store[Member])(nil)
+	_ usher.OneTimeStore      = (*sqlstore.Store[Member])(nil)
+	_ usher.OAuthAccountStore = (*sqlstore.Store[Member])(nil)
+	_ usher.Outbox            = (*sqlstore.Store[Member])(nil)
+	_ usher.Transactor        = (*sqlstore.Store[Member])(nil)
 )
 
 // open opens a new store, which the test closes, and tells its path.

@@ -8,10 +8,7 @@ import (
 	"usher"
 )
 
-const (
-	usersTable    = "users"
-	sessionsTable = "sessions"
-)
+const usersTable = "users"
 
 // column is a column as the store expects it.
 type column struct {
@@ -22,21 +19,40 @@ type column struct {
 	codec codec  // of the field
 }
 
-// usher's own columns.
-var (
-	baseColumns = []column{
-		{name: "id"}, {name: "email"}, {name: "email_key"}, {name: "hashed_password"},
-		{name: "is_active", kind: kindBool}, {name: "is_superuser", kind: kindBool}, {name: "is_verified", kind: kindBool},
-		{name: "created_at", kind: kindTime}, {name: "updated_at", kind: kindTime},
-	}
-	sessionColumns = []column{
+// table is a table as the store expects it.
+type table struct {
+	name    string
+	columns []column
+}
+
+// baseColumns are usher's own in the table of users.
+var baseColumns = []column{
+	{name: "id"}, {name: "email"}, {name: "email_key"}, {name: "hashed_password"},
+	{name: "is_active", kind: kindBool}, {name: "is_superuser", kind: kindBool}, {name: "is_verified", kind: kindBool},
+	{name: "epoch", kind: kindInt}, {name: "created_at", kind: kindTime}, {name: "updated_at", kind: kindTime},
+}
+
+// otherTables are usher's own but for that of users.
+var otherTables = []table{
+	{"sessions", []column{
 		{name: "token_hash", kind: kindBytes}, {name: "id"}, {name: "user_id"},
 		{name: "created_at", kind: kindTime}, {name: "last_seen_at", kind: kindTime},
 		{name: "expires_at", kind: kindTime}, {name: "auth_time", kind: kindTime},
 		{name: "methods", kind: kindJSON}, {name: "scopes", kind: kindJSON},
 		{name: "ip"}, {name: "user_agent"}, {name: "data", kind: kindJSON},
-	}
-)
+	}},
+	{"used_tokens", []column{{name: "hash", kind: kindBytes}, {name: "expires_at", kind: kindTime}}},
+	{"oauth_accounts", []column{
+		{name: "id"}, {name: "user_id"}, {name: "provider"}, {name: "account_id"}, {name: "email"},
+		{name: "access_token", kind: kindBytes}, {name: "refresh_token", kind: kindBytes},
+		{name: "expires_at", kind: kindTime}, {name: "created_at", kind: kindTime}, {name: "updated_at", kind: kindTime},
+	}},
+	{"outbox", []column{
+		{name: "id"}, {name: "kind"}, {name: "user_id"}, {name: "email"}, {name: "data", kind: kindJSON},
+		{name: "created_at", kind: kindTime}, {name: "due_at", kind: kindTime},
+		{name: "attempts", kind: kindInt}, {name: "last_error"}, {name: "dead", kind: kindBool},
+	}},
+}
 
 // plan is how a user type lies in the table of users.
 type plan[U any] struct {
@@ -98,7 +114,7 @@ func (c *cell) Scan(src any) error {
 // userList is the columns of a user in the order of targets.
 func (p *plan[U]) userList(y syntax, alias string) string {
 	list := ""
-	for _, name := range []string{"id", "email", "hashed_password", "is_active", "is_superuser", "is_verified", "created_at", "updated_at"} {
+	for _, name := range []string{"id", "email", "hashed_password", "is_active", "is_superuser", "is_verified", "epoch", "created_at", "updated_at"} {
 		list += ", " + alias + "." + name
 	}
 	for _, c := range p.custom {
@@ -110,7 +126,7 @@ func (p *plan[U]) userList(y syntax, alias string) string {
 // targets appends to dest where a row with the columns of userList goes.
 func (p *plan[U]) targets(dest []any, u *U) []any {
 	b := p.base(u)
-	dest = append(dest, (*string)(&b.ID), &b.Email, &b.HashedPassword, &b.IsActive, &b.IsSuperuser, &b.IsVerified,
+	dest = append(dest, (*string)(&b.ID), &b.Email, &b.HashedPassword, &b.IsActive, &b.IsSuperuser, &b.IsVerified, &b.Epoch,
 		(*timeValue)(&b.CreatedAt), (*timeValue)(&b.UpdatedAt))
 	v, cells := reflect.ValueOf(u).Elem(), make([]cell, len(p.custom))
 	for i := range p.custom {

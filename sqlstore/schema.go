@@ -51,13 +51,8 @@ func AddColumns[U any, P usher.UserOf[U]](ctx context.Context, db *sql.DB, d Dia
 // and says what to do about it.
 func (p *plan[U]) check(ctx context.Context, db *sql.DB, y syntax) error {
 	var faults []error
-	for _, table := range []struct {
-		name    string
-		columns []column
-	}{
-		{usersTable, append(baseColumns[:len(baseColumns):len(baseColumns)], p.custom...)},
-		{sessionsTable, sessionColumns},
-	} {
+	users := table{usersTable, append(baseColumns[:len(baseColumns):len(baseColumns)], p.custom...)}
+	for _, table := range append([]table{users}, otherTables...) {
 		live, err := columnsOf(ctx, db, y, table.name)
 		if err != nil {
 			return fmt.Errorf("sqlstore: look at table %s: %w", table.name, err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"strings"
 	"time"
 
 	"usher"
@@ -36,7 +35,7 @@ func (s *Store[U]) CreateSession(ctx context.Context, token usher.TokenHash, x u
 	t := s.syntax.time
 	_, err = s.exec(ctx, doing, s.statements.createSession, token[:], x.ID, user,
 		t(x.CreatedAt), t(x.LastSeenAt), t(x.ExpiresAt), t(x.AuthTime), methods, scopes,
-		strings.ToValidUTF8(x.IP, "\uFFFD"), strings.ToValidUTF8(x.UserAgent, "\uFFFD"), data) // they come from outside
+		foreign(x.IP), foreign(x.UserAgent), data)
 	if err != nil && s.syntax.userMissing(err) {
 		return usher.ErrNotFound
 	}
@@ -54,7 +53,7 @@ func (s *Store[U]) ReadSession(ctx context.Context, token usher.TokenHash) (ushe
 	var x usher.Session
 	u := new(U)
 	targets := s.plan.targets(sessionTargets(make([]any, 0, 18+len(s.plan.custom)), &x), u)
-	switch err := s.statements.readSession.QueryRowContext(ctx, token[:]).Scan(targets...); {
+	switch err := s.prepared(ctx, s.statements.readSession).QueryRowContext(ctx, token[:]).Scan(targets...); {
 	case errors.Is(err, sql.ErrNoRows):
 		return usher.Session{}, nil, usher.ErrNotFound
 	case err != nil:
@@ -91,12 +90,12 @@ func (s *Store[U]) ListSessions(ctx context.Context, user usher.ID) ([]usher.Ses
 		return nil, nil // nobody has no sessions
 	}
 	var sessions []usher.Session
-	err = s.list(ctx, s.statements.listSessions, func(rows *sql.Rows) error {
+	err = s.list(ctx, s.rows(s.statements.listSessions, key, maxListed), func(rows *sql.Rows) error {
 		x := usher.Session{UserID: usher.ID(key.(string))}
 		err := rows.Scan(sessionTargets(nil, &x)...)
 		sessions = append(sessions, x)
 		return err
-	}, key, maxListed)
+	})
 	if err != nil {
 		return nil, wrap("list sessions", err)
 	}

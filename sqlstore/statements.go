@@ -11,15 +11,26 @@ import (
 // statements are prepared once, and by database/sql once per connection.
 type statements struct {
 	ping                                         *sql.Stmt
-	userByID, userByEmail, listUsers             *sql.Stmt
+	userByID, userByEmail                        *sql.Stmt
 	createUser, deleteUser                       *sql.Stmt
 	readSession, listSessions                    *sql.Stmt
 	createSession, touchSession, destroySession  *sql.Stmt
 	revokeSession, revokeSessions, sweepSessions *sql.Stmt
+	useOnce, sweepUsedTokens                     *sql.Stmt
+	oauthAccount, oauthAccounts                  *sql.Stmt
+	linkOAuthAccount, updateOAuthAccount         *sql.Stmt
+	unlinkOAuthAccount                           *sql.Stmt
+	addMessage, dueMessages, claimMessage        *sql.Stmt
+	deleteMessage, delayMessage, listMessages    *sql.Stmt
 	all                                          []*sql.Stmt
 }
 
 const sessionList = `s.id, s.created_at, s.last_seen_at, s.expires_at, s.auth_time, s.methods, s.scopes, s.ip, s.user_agent, s.data`
+
+const (
+	oauthAccountList = `id, user_id, provider, account_id, email, access_token, refresh_token, expires_at, created_at, updated_at`
+	messageList      = `id, kind, user_id, email, data, created_at, due_at, attempts, last_error, dead`
+)
 
 // queries returns the text of every statement that is prepared, and where it is
 // kept.
@@ -27,12 +38,14 @@ func (s *Store[U]) queries() (reads, writes map[**sql.Stmt]string) {
 	y, st := s.syntax, &s.statements
 	user := s.plan.userList(y, "u")
 	return map[**sql.Stmt]string{
-			&st.ping:         `SELECT EXISTS (SELECT 1 FROM users)`,
-			&st.userByID:     `SELECT ` + user + ` FROM users u WHERE u.id = ?`,
-			&st.userByEmail:  `SELECT ` + user + ` FROM users u WHERE u.email_key = ?`,
-			&st.listUsers:    `SELECT ` + user + ` FROM users u WHERE u.id > ? ORDER BY u.id LIMIT ?`,
-			&st.readSession:  `SELECT ` + sessionList + `, ` + user + ` FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.token_hash = ?`,
-			&st.listSessions: `SELECT ` + sessionList + ` FROM sessions s WHERE s.user_id = ? ORDER BY s.created_at DESC, s.id DESC LIMIT ?`,
+			&st.ping:          `SELECT EXISTS (SELECT 1 FROM users)`,
+			&st.userByID:      `SELECT ` + user + ` FROM users u WHERE u.id = ?`,
+			&st.userByEmail:   `SELECT ` + user + ` FROM users u WHERE u.email_key = ?`,
+			&st.readSession:   `SELECT ` + sessionList + `, ` + user + ` FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.token_hash = ?`,
+			&st.listSessions:  `SELECT ` + sessionList + ` FROM sessions s WHERE s.user_id = ? ORDER BY s.created_at DESC, s.id DESC LIMIT ?`,
+			&st.oauthAccount:  `SELECT ` + oauthAccountList + ` FROM oauth_accounts WHERE provider = ? AND account_id = ?`,
+			&st.oauthAccounts: `SELECT ` + oauthAccountList + ` FROM oauth_accounts WHERE user_id = ? ORDER BY created_at, id LIMIT ?`,
+			&st.listMessages:  `SELECT ` + messageList + ` FROM outbox ORDER BY id LIMIT ?`,
 		}, map[**sql.Stmt]string{
 			&st.createUser: s.plan.insert(y),
 			&st.deleteUser: `DELETE FROM users WHERE id = ?`,
@@ -47,12 +60,23 @@ func (s *Store[U]) queries() (reads, writes map[**sql.Stmt]string) {
 			// MariaDB wants the subquery with the LIMIT in another one.
 			&st.sweepSessions: `DELETE FROM sessions WHERE token_hash IN (SELECT token_hash FROM
 				(SELECT token_hash FROM sessions WHERE expires_at < ? ORDER BY expires_at LIMIT ?) batch)`,
+			&st.useOnce: `INSERT INTO used_tokens (hash, expires_at) VALUES (?, ?)`,
+			&st.sweepUsedTokens: `DELETE FROM used_tokens WHERE hash IN (SELECT hash FROM
+				(SELECT hash FROM used_tokens WHERE expires_at < ? ORDER BY expires_at LIMIT ?) batch)`,
+			&st.linkOAuthAccount:   `INSERT INTO oauth_accounts (` + oauthAccountList + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			&st.updateOAuthAccount: `UPDATE oauth_accounts SET email = ?, access_token = ?, refresh_token = ?, expires_at = ?, updated_at = ? WHERE id = ?`,
+			&st.unlinkOAuthAccount: `DELETE FROM oauth_accounts WHERE id = ? AND user_id = ?`,
+			&st.addMessage:         `INSERT INTO outbox (` + messageList + `) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			&st.dueMessages:        `SELECT ` + messageList + ` FROM outbox WHERE dead = FALSE AND due_at <= ? ORDER BY due_at, id LIMIT ?` + y.skipLocked,
+			&st.claimMessage:       `UPDATE outbox SET attempts = attempts + 1, due_at = ? WHERE id = ?`,
+			&st.deleteMessage:      `DELETE FROM outbox WHERE id = ?`,
+			&st.delayMessage:       `UPDATE outbox SET due_at = ?, last_error = ?, dead = ? WHERE id = ?`,
 		}
 }
 
 // insert is the statement that creates a user with its custom columns.
 func (p *plan[U]) insert(y syntax) string {
-	list := `id, email, email_key, hashed_password, is_active, is_superuser, is_verified, created_at, updated_at`
+	list := `id, email, email_key, hashed_password, is_active, is_superuser, is_verified, epoch, created_at, updated_at`
 	values := strings.Repeat(`, ?`, len(baseColumns)+len(p.custom))[2:]
 	for _, c := range p.custom {
 		list += `, ` + y.quote(c.name)

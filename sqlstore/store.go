@@ -1,4 +1,4 @@
-// Package sqlstore keeps users and sessions in an SQL database.
+// Package sqlstore keeps users and all that belongs to them in an SQL database.
 //
 // Its subpackages bring the drivers and good settings:
 //
@@ -28,9 +28,10 @@ import (
 // patience is how long an operation may take whose context has no deadline.
 const patience = 5 * time.Second
 
-// Store keeps users and sessions. It is an usher.UserStore[U] and an
-// usher.SessionStore, and safe for concurrent use. An operation whose context
-// has no deadline fails after 5 seconds.
+// Store keeps users, sessions, accounts at providers and mail that waits. It is
+// an usher.UserStore[U], SessionStore, OneTimeStore, OAuthAccountStore, Outbox
+// and Transactor, and safe for concurrent use. An operation whose context has no
+// deadline fails after 5 seconds.
 type Store[U any] struct {
 	plan        plan[U]
 	syntax      syntax
@@ -68,7 +69,7 @@ func New[U any, P usher.UserOf[U]](ctx context.Context, read, write *sql.DB, d D
 		}
 	}
 	s := &Store[U]{plan: p, syntax: y, read: read, write: write}
-	if y.inProcess {
+	if y.inProcess && read != write { // else others take connections of the pool too
 		places := read.Stats().MaxOpenConnections
 		if places == 0 {
 			places = 64
@@ -96,7 +97,7 @@ func (s *Store[U]) Ping(ctx context.Context) error {
 	ctx, leave, err := s.lookup(ctx)
 	if err == nil {
 		var anybody bool
-		err = s.statements.ping.QueryRowContext(ctx).Scan(&anybody)
+		err = s.prepared(ctx, s.statements.ping).QueryRowContext(ctx).Scan(&anybody)
 		leave()
 	}
 	return wrap("ping", err)
@@ -115,7 +116,7 @@ func (s *Store[U]) Sessions(lifetime time.Duration) usher.Sessions {
 // database/sql and in the driver. What can take long is waiting for a
 // connection. So that alone is subject to the context, and the read is not.
 func (s *Store[U]) lookup(ctx context.Context) (_ context.Context, leave func(), err error) {
-	if s.places == nil {
+	if s.places == nil || s.tx(ctx) != nil {
 		ctx, cancel := s.limit(ctx)
 		return ctx, cancel, nil
 	}
@@ -165,7 +166,7 @@ func (s *Store[U]) limit(ctx context.Context) (context.Context, context.CancelFu
 func (s *Store[U]) exec(ctx context.Context, doing string, statement *sql.Stmt, args ...any) (int, error) {
 	ctx, cancel := s.limit(ctx)
 	defer cancel()
-	result, err := statement.ExecContext(ctx, args...)
+	result, err := s.prepared(ctx, statement).ExecContext(ctx, args...)
 	if err != nil {
 		return 0, wrap(doing, err)
 	}
@@ -180,6 +181,36 @@ func (s *Store[U]) execOne(ctx context.Context, doing string, statement *sql.Stm
 		return usher.ErrNotFound
 	}
 	return err
+}
+
+// list calls scan for each row of a query.
+func (s *Store[U]) list(ctx context.Context, query func(context.Context) (*sql.Rows, error), scan func(*sql.Rows) error) error {
+	if s.tx(ctx) == nil {
+		if err := s.enter(ctx); err != nil {
+			return err
+		}
+		defer s.leave()
+	}
+	ctx, cancel := s.limit(ctx)
+	defer cancel()
+	rows, err := query(ctx)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return errors.Join(rows.Err(), rows.Close())
+}
+
+// rows is the query of a prepared statement, for list.
+func (s *Store[U]) rows(statement *sql.Stmt, args ...any) func(context.Context) (*sql.Rows, error) {
+	return func(ctx context.Context) (*sql.Rows, error) {
+		return s.prepared(ctx, statement).QueryContext(ctx, args...)
+	}
 }
 
 // wrap says what was being done when err happened.

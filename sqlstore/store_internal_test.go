@@ -19,19 +19,26 @@ type account struct {
 	Plan string
 }
 
+// openAccounts opens a store with two connections that read.
 func openAccounts(t *testing.T) *Store[account] {
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(t.TempDir(), "test.db")+"?_foreign_keys=on")
-	if err != nil {
+	name := "file:" + filepath.Join(t.TempDir(), "test.db") + "?_foreign_keys=on"
+	var pools [2]*sql.DB
+	for i := range pools {
+		db, err := sql.Open("sqlite", name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		db.SetMaxOpenConns(1 + i)
+		pools[i] = db
+	}
+	write, read := pools[0], pools[1]
+	if _, err := Migrate(t.Context(), write, SQLite); err != nil {
 		t.Fatal(err)
 	}
-	db.SetMaxOpenConns(2)
-	if _, err := Migrate(t.Context(), db, SQLite); err != nil {
+	if _, err := AddColumns[account](t.Context(), write, SQLite); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := AddColumns[account](t.Context(), db, SQLite); err != nil {
-		t.Fatal(err)
-	}
-	s, err := New[account](t.Context(), db, db, SQLite)
+	s, err := New[account](t.Context(), read, write, SQLite)
 	if err != nil {
 		t.Fatal(err)
 	}

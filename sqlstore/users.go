@@ -39,7 +39,7 @@ func (s *Store[U]) oneUser(ctx context.Context, doing string, statement *sql.Stm
 	}
 	defer leave()
 	u := new(U)
-	switch err := statement.QueryRowContext(ctx, key).Scan(s.plan.targets(nil, u)...); {
+	switch err := s.prepared(ctx, statement).QueryRowContext(ctx, key).Scan(s.plan.targets(nil, u)...); {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, usher.ErrNotFound
 	case err != nil:
@@ -69,10 +69,10 @@ func (s *Store[U]) CreateUser(ctx context.Context, u *U) error {
 	if err != nil {
 		return wrap(doing, err)
 	}
-	args := append([]any{string(id), b.Email, emailKey, b.HashedPassword, b.IsActive, b.IsSuperuser, b.IsVerified,
+	args := append([]any{string(id), b.Email, emailKey, b.HashedPassword, b.IsActive, b.IsSuperuser, b.IsVerified, b.Epoch,
 		s.syntax.time(now), s.syntax.time(now)}, custom...)
 	_, err = s.exec(ctx, doing, s.statements.createUser, args...)
-	if err != nil && s.syntax.emailTaken(err) {
+	if err != nil && s.syntax.double(err, "users.email_key") {
 		return usher.ErrEmailTaken
 	}
 	if err == nil {
@@ -98,14 +98,14 @@ func (s *Store[U]) UpdateUser(ctx context.Context, before, after *U) error {
 	}
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	query := `UPDATE users SET updated_at = ?, ` + strings.Join(set, `, `) +
-		` WHERE id = ? AND email = ? AND hashed_password = ? AND is_active = ? AND is_superuser = ? AND is_verified = ?`
-	args = append(append([]any{s.syntax.time(now)}, args...), key, b.Email, b.HashedPassword, b.IsActive, b.IsSuperuser, b.IsVerified)
+		` WHERE id = ? AND email = ? AND hashed_password = ? AND is_active = ? AND is_superuser = ? AND is_verified = ? AND epoch = ?`
+	args = append(append([]any{s.syntax.time(now)}, args...), key, b.Email, b.HashedPassword, b.IsActive, b.IsSuperuser, b.IsVerified, b.Epoch)
 
 	ctx, cancel := s.limit(ctx)
 	defer cancel()
-	result, err := s.write.ExecContext(ctx, s.syntax.rebind(query), args...)
+	result, err := s.within(ctx, s.write).ExecContext(ctx, s.syntax.rebind(query), args...)
 	if err != nil {
-		if s.syntax.emailTaken(err) {
+		if s.syntax.double(err, "users.email_key") {
 			return usher.ErrEmailTaken
 		}
 		return wrap(doing, err)
@@ -132,7 +132,7 @@ func (s *Store[U]) verify(ctx context.Context, before *usher.User) error {
 	}
 	b := s.plan.base(u)
 	if b.Email != before.Email || b.HashedPassword != before.HashedPassword ||
-		b.IsActive != before.IsActive || b.IsSuperuser != before.IsSuperuser || b.IsVerified != before.IsVerified {
+		b.IsActive != before.IsActive || b.IsSuperuser != before.IsSuperuser || b.IsVerified != before.IsVerified || b.Epoch != before.Epoch {
 		return usher.ErrConflict
 	}
 	return nil
@@ -167,6 +167,9 @@ func (s *Store[U]) changes(before, after *U) (set []string, args []any, err erro
 	if a.IsVerified != b.IsVerified {
 		assign(`is_verified`, a.IsVerified)
 	}
+	if a.Epoch != b.Epoch {
+		assign(`epoch`, a.Epoch)
+	}
 	old, err := s.plan.values(before)
 	if err != nil {
 		return nil, nil, err
@@ -190,48 +193,4 @@ func (s *Store[U]) DeleteUser(ctx context.Context, id usher.ID) error {
 		return err
 	}
 	return s.execOne(ctx, "delete user", s.statements.deleteUser, key)
-}
-
-// ListUsers implements usher.UserStore. The error is usher.ErrNotFound if after
-// is no id.
-func (s *Store[U]) ListUsers(ctx context.Context, q usher.UserQuery) ([]*U, error) {
-	const doing = "list users"
-	var key any = ""
-	if q.After != "" {
-		var err error
-		if key, err = userKey(q.After); err != nil {
-			return nil, err
-		}
-	}
-	var users []*U
-	err := s.list(ctx, s.statements.listUsers, func(rows *sql.Rows) error {
-		u := new(U)
-		users = append(users, u)
-		return rows.Scan(s.plan.targets(nil, u)...)
-	}, key, max(q.Limit, 0))
-	if err != nil {
-		return nil, wrap(doing, err)
-	}
-	return users, nil
-}
-
-// list calls scan for each row.
-func (s *Store[U]) list(ctx context.Context, statement *sql.Stmt, scan func(*sql.Rows) error, args ...any) error {
-	if err := s.enter(ctx); err != nil {
-		return err
-	}
-	defer s.leave()
-	ctx, cancel := s.limit(ctx)
-	defer cancel()
-	rows, err := statement.QueryContext(ctx, args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		if err := scan(rows); err != nil {
-			return err
-		}
-	}
-	return errors.Join(rows.Err(), rows.Close())
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 )
 
@@ -25,6 +26,28 @@ func (t *timeValue) Scan(src any) error {
 	}
 	return nil
 }
+
+// optionalTime is a timeValue that is NULL when it is zero.
+type optionalTime time.Time
+
+// Scan implements sql.Scanner.
+func (t *optionalTime) Scan(src any) error {
+	if src == nil {
+		*t = optionalTime{}
+		return nil
+	}
+	return (*timeValue)(t).Scan(src)
+}
+
+func (y syntax) optionalTime(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return y.time(t)
+}
+
+// foreign makes text from outside fit for a database: it may be any bytes.
+func foreign(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 // stringList reads a JSON array of strings. NULL is nil, which for scopes means
 // something else than no strings.
@@ -51,6 +74,15 @@ func (o *jsonObject) Scan(src any) error {
 	}
 	*o = nil
 	return scanJSON(src, (*map[string]any)(o))
+}
+
+// stringMap reads a JSON object of strings. NULL is nil.
+type stringMap map[string]string
+
+// Scan implements sql.Scanner.
+func (m *stringMap) Scan(src any) error {
+	*m = nil
+	return scanJSON(src, (*map[string]string)(m))
 }
 
 func scanJSON(src, target any) error {

@@ -10,6 +10,7 @@ CREATE TABLE users (
     is_active       INTEGER NOT NULL,
     is_superuser    INTEGER NOT NULL,
     is_verified     INTEGER NOT NULL,
+    epoch           INTEGER NOT NULL DEFAULT 0,   -- counts what ended old links
     created_at      INTEGER NOT NULL,
     updated_at      INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
