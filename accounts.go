@@ -18,16 +18,17 @@ func (a *Auth[U]) Register(ctx context.Context, user *U, password string) error 
 
 // CreateUser is Register for an administrator: it keeps the flags of user.
 func (a *Auth[U]) CreateUser(ctx context.Context, user *U, password string) error {
-	return a.create(ctx, user, &password)
+	return a.create(ctx, user, &password, nil)
 }
 
 // CreateUserWithoutPassword is CreateUser for somebody who signs in by other
 // means, such as an account at a provider. No password fits such a user.
 func (a *Auth[U]) CreateUserWithoutPassword(ctx context.Context, user *U) error {
-	return a.create(ctx, user, nil)
+	return a.create(ctx, user, nil, nil)
 }
 
-func (a *Auth[U]) create(ctx context.Context, user *U, password *string) (err error) {
+// create makes a user, and with, if it is not nil, stores what belongs to him.
+func (a *Auth[U]) create(ctx context.Context, user *U, password *string, with func(context.Context) error) (err error) {
 	base := a.fields.Base(user)
 	defer func() { a.emit(ctx, Event{Kind: EventRegister, UserID: base.ID, Err: err}) }()
 	if err := a.checkUser(ctx, user); err != nil {
@@ -52,8 +53,16 @@ func (a *Auth[U]) create(ctx context.Context, user *U, password *string) (err er
 		}
 	}
 	err = a.inTx(ctx, func(ctx context.Context) error {
-		if err := a.config.Store.CreateUser(ctx, user); err != nil || base.IsVerified {
+		if err := a.config.Store.CreateUser(ctx, user); err != nil {
 			return err
+		}
+		if with != nil {
+			if err := with(ctx); err != nil {
+				return err
+			}
+		}
+		if base.IsVerified {
+			return nil
 		}
 		return a.notify(ctx, MailVerify, base, nil)
 	})

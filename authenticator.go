@@ -66,7 +66,7 @@ func (a *Auth[U]) first(r *http.Request, accept func(*Authentication) error) (Au
 		if !ok {
 			continue
 		}
-		if b.ambient && a.crossOrigin.Check(r) != nil {
+		if b.ambient && !a.sameOrigin(r) {
 			refused = ErrCrossOrigin
 			continue
 		}
@@ -93,6 +93,17 @@ func (a *Auth[U]) first(r *http.Request, accept func(*Authentication) error) (Au
 		return Authentication{}, refused
 	}
 	return Authentication{}, ErrUnauthorized
+}
+
+// sameOrigin tells whether r comes from a page that may use the browser's cookies.
+// A WebSocket upgrade is a GET, but opens a way to change things.
+func (a *Auth[U]) sameOrigin(r *http.Request) bool {
+	if r.Header.Get("Upgrade") != "" {
+		upgrade := *r
+		upgrade.Method = http.MethodPost
+		r = &upgrade
+	}
+	return a.crossOrigin.Check(r) == nil
 }
 
 func (a *Auth[U]) userOf(r *http.Request, authn Authentication) (*U, error) {

@@ -25,44 +25,23 @@ func (a *Auth[U]) Emit(ctx context.Context, e Event) { a.emit(ctx, e) }
 // a sample from a documentation, or hardly random.
 func CheckSecret(secret []byte) error { return checkSecret(secret) }
 
-// CreateUserWith is CreateUserWithoutPassword together with what the user signs in
-// by, which with stores when the user has its ID. If the store is a Transactor
-// both are in one transaction, and AfterRegister runs when it is committed. An
-// error of with comes back as it is; then there is no such user.
-func (a *Auth[U]) CreateUserWith(ctx context.Context, user *U, with func(ctx context.Context) error) (err error) {
-	base := a.fields.Base(user)
-	defer func() { a.emit(ctx, Event{Kind: EventRegister, UserID: base.ID, Err: err}) }()
-	if err := a.checkUser(ctx, user); err != nil {
+// CreateUserWith is CreateUserWithoutPassword for somebody who asks for an account,
+// together with what he signs in by, which with stores when the user has its ID. If
+// the store is a Transactor both are in one transaction, and AfterRegister runs
+// when it is committed. When with fails there is no such user. The error may also be
+// that of the Registration policy.
+func (a *Auth[U]) CreateUserWith(ctx context.Context, user *U, with func(ctx context.Context) error) error {
+	if err := a.mayRegister(a.fields.Base(user).Email, ""); err != nil {
+		a.emit(ctx, Event{Kind: EventRegister, Err: err})
 		return err
 	}
-	if hook := a.config.Hooks.BeforeRegister; hook != nil {
-		if err := before("BeforeRegister", func() error { return hook(ctx, user) }); err != nil {
-			return err
+	return a.create(ctx, user, nil, func(ctx context.Context) error {
+		err := with(ctx)
+		if _, atomic := a.config.Store.(Transactor); err != nil && !atomic {
+			err = errors.Join(err, a.config.Store.DeleteUser(context.WithoutCancel(ctx), a.fields.Base(user).ID))
 		}
-	}
-	base.HashedPassword = ""
-	created := false
-	err = a.together(ctx, func(ctx context.Context) error {
-		if err := a.config.Store.CreateUser(ctx, user); err != nil {
-			return err
-		}
-		created = true
-		return with(ctx)
+		return err
 	})
-	if err != nil {
-		if _, atomic := a.config.Store.(Transactor); created && !atomic {
-			err = errors.Join(err, a.config.Store.DeleteUser(context.WithoutCancel(ctx), base.ID))
-		}
-		base.ID = ""
-		if errors.Is(err, ErrEmailTaken) {
-			return ErrUserExists
-		}
-		return err
-	}
-	if hook := a.config.Hooks.AfterRegister; hook != nil {
-		a.after("AfterRegister", func() { hook(ctx, user) })
-	}
-	return nil
 }
 
 // ChangeSignIn changes by what a user can sign in; with stores the change. It
@@ -79,15 +58,21 @@ func (a *Auth[U]) ChangeSignIn(ctx context.Context, user *U, with func(ctx conte
 // else, so its password and its sessions end, and with has to end every other way
 // in. Otherwise it is ChangeSignIn. (JWTs live until they expire.)
 func (a *Auth[U]) ClaimUser(ctx context.Context, user *U, with func(ctx context.Context) error) (claimed *U, err error) {
-	id := a.fields.Base(user).ID
+	base := a.fields.Base(user)
+	id := base.ID
 	defer func() { a.emit(ctx, Event{Kind: EventVerify, UserID: id, Err: err}) }()
 	// Twice, for the reasons that commit has.
 	if _, err := a.RevokeSessions(ctx, id, ""); err != nil {
 		return nil, err
 	}
-	claimed, err = a.changeSignIn(ctx, user, func(base *User) {
-		base.HashedPassword, base.IsVerified = "", true
-	}, with)
+	claimed, err = a.changeSignIn(ctx, user, func(claimed *User) {
+		claimed.HashedPassword, claimed.IsVerified = "", true
+	}, func(ctx context.Context) error {
+		if err := with(ctx); err != nil || base.HashedPassword == "" {
+			return err
+		}
+		return a.notify(ctx, MailPasswordChanged, base, nil)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +90,7 @@ func (a *Auth[U]) changeSignIn(ctx context.Context, user *U, edit func(*User), w
 	base := a.fields.Base(&changed)
 	edit(base)
 	base.Epoch++
-	err := a.together(ctx, func(ctx context.Context) error {
+	err := a.inTx(ctx, func(ctx context.Context) error {
 		if err := a.config.Store.UpdateUser(ctx, user, &changed); err != nil { // first: it locks the row
 			return err
 		}
@@ -115,12 +100,4 @@ func (a *Auth[U]) changeSignIn(ctx context.Context, user *U, edit func(*User), w
 		return nil, err
 	}
 	return &changed, nil
-}
-
-// together does what f does in one transaction, where the store has them.
-func (a *Auth[U]) together(ctx context.Context, f func(ctx context.Context) error) error {
-	if t, ok := a.config.Store.(Transactor); ok {
-		return t.InTx(ctx, f)
-	}
-	return f(ctx)
 }

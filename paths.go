@@ -25,6 +25,7 @@ func ExactPaths(mux *http.ServeMux) http.Handler {
 			probe := *r
 			probe.URL = &target
 			if _, pattern := mux.Handler(&probe); pattern != "" && pattern != "/" {
+				secureHeaders(w.Header())
 				w.Header().Set("Location", target.RequestURI())
 				w.WriteHeader(http.StatusTemporaryRedirect)
 				return

@@ -104,7 +104,7 @@ func (a *Auth[U]) serve(routes []route) http.Handler {
 			a.Refuse(w, r, ErrMethodNotAllowed)
 			return
 		}
-		if routes[i].ambient && a.crossOrigin.Check(r) != nil {
+		if routes[i].ambient && !a.sameOrigin(r) {
 			a.Refuse(w, r, ErrCrossOrigin)
 			return
 		}

@@ -104,11 +104,13 @@ func (p *FakeProvider) Count(path string) int {
 	return p.counts[path]
 }
 
-// ExpireTokens makes the provider forget all access tokens.
-func (p *FakeProvider) ExpireTokens() {
+// Forget takes back all codes and tokens that were given out.
+func (p *FakeProvider) Forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	clear(p.codes)
 	clear(p.access)
+	clear(p.refresh)
 }
 
 // Authorize goes to an authorization URL as a browser does, and returns the URL
@@ -198,7 +200,10 @@ func (p *FakeProvider) token(w http.ResponseWriter, r *http.Request, fault Fault
 	p.mu.Lock()
 	p.access[access], p.refresh[refresh] = g, g
 	p.mu.Unlock()
-	answer := map[string]any{"access_token": access, "token_type": "Bearer", "refresh_token": refresh}
+	answer := map[string]any{"access_token": access, "token_type": "Bearer"}
+	if fault != FaultNoRefreshToken {
+		answer["refresh_token"] = refresh
+	}
 	if p.TokenLifetime > 0 {
 		answer["expires_in"] = int(p.TokenLifetime / time.Second)
 	}

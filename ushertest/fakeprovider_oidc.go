@@ -48,6 +48,8 @@ const (
 	FaultIssuer  Fault = "another issuer"  // at /token, /authorize, and the discovery document
 	FaultSubject Fault = "another subject" // at /userinfo
 	FaultDenied  Fault = "denied"          // at /authorize
+
+	FaultNoRefreshToken Fault = "no refresh token" // at /token
 )
 
 // answer answers a request if the fault is one of any endpoint.
