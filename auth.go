@@ -74,13 +74,24 @@ func (a *Auth[U]) Run(ctx context.Context) {
 	}
 }
 
-// Sweep deletes the expired sessions of every backend and returns how many.
+// Sweep deletes the expired sessions of every backend, and what the store
+// remembers of one-time tokens that have expired, and returns how many.
 func (a *Auth[U]) Sweep(ctx context.Context) (total int, err error) {
 	for _, b := range a.backends {
 		if s, ok := b.Strategy.(interface {
 			Sweep(context.Context) (int, error)
 		}); ok {
 			n, sweepErr := s.Sweep(ctx)
+			total += n
+			err = errors.Join(err, sweepErr)
+		}
+	}
+	if s, ok := a.config.Store.(interface {
+		SweepUsedTokens(ctx context.Context, now time.Time, limit int) (int, error)
+	}); ok {
+		for n := sweepBatch; n == sweepBatch; {
+			var sweepErr error
+			n, sweepErr = s.SweepUsedTokens(ctx, a.config.now(), sweepBatch)
 			total += n
 			err = errors.Join(err, sweepErr)
 		}

@@ -28,7 +28,7 @@ type OAuthAccountStore interface {
 	OAuthAccounts(ctx context.Context, user ID) ([]OAuthAccount, error)
 	// LinkOAuthAccount stores a new account and sets its ID, CreatedAt and
 	// UpdatedAt. The error is ErrOAuthAccountTaken when the provider's account
-	// is linked already, to whomever.
+	// is linked already, to whomever, and ErrNotFound when the user is gone.
 	LinkOAuthAccount(ctx context.Context, account *OAuthAccount) error
 	// UpdateOAuthAccount writes Email, the tokens and ExpiresAt. The error is
 	// ErrNotFound.

@@ -43,11 +43,12 @@ type Outbox interface {
 	// AddMessage stores a message, in the transaction of ctx if there is one, and
 	// sets its ID.
 	AddMessage(ctx context.Context, m *Message) error
-	// ClaimMessages returns up to limit messages that are due and not dead, oldest
-	// first, counts an attempt for each, and hides them from other callers until
+	// ClaimMessages returns up to limit messages that are due and not dead, longest
+	// due first, counts an attempt for each (it is in Attempts), and hides them from other callers until
 	// now + lease: whoever dies meanwhile leaves them to the next.
 	ClaimMessages(ctx context.Context, now time.Time, lease time.Duration, limit int) ([]Message, error)
-	// DeleteMessage forgets a message that was delivered.
+	// DeleteMessage forgets a message that was delivered. One that is gone is no
+	// error, here and in DelayMessage.
 	DeleteMessage(ctx context.Context, id string) error
 	// DelayMessage keeps a message that could not be delivered for a later time;
 	// dead ones are kept but never claimed again.

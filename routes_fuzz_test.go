@@ -105,8 +105,10 @@ func members(body []byte) map[string]string {
 	for _, word := range []string{"-Infinity", "Infinity", "NaN"} {
 		body = bytes.ReplaceAll(body, []byte(word), []byte("0"))
 	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.UseNumber() // 1e999 is one
 	var raw map[string]any
-	if json.Unmarshal(body, &raw) != nil {
+	if d.Decode(&raw) != nil {
 		return nil
 	}
 	texts := map[string]string{}

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 const (
@@ -39,7 +41,7 @@ func (a *Auth[U]) listUsers(w http.ResponseWriter, r *http.Request) error {
 }
 
 func readUserQuery(values url.Values) (UserQuery, error) {
-	q := UserQuery{After: ID(values.Get("after")), Limit: defaultPage, Email: foldCase(values.Get("email"))}
+	q := UserQuery{After: ID(values.Get("after")), Limit: defaultPage, Email: foldCase(norm.NFKC.String(values.Get("email")))}
 	var b body
 	fault := func(name, kind, msg string) {
 		input, _ := json.Marshal(values.Get(name)) // a string always is JSON

@@ -22,9 +22,9 @@ type UserStore[U any] interface {
 	// same EmailKey exists; of several such calls at once exactly one succeeds.
 	CreateUser(ctx context.Context, u *U) error
 	// UpdateUser writes the fields in which after differs from before, provided
-	// that the e-mail address, the password hash and the flags in the store are
-	// still those of before; so of several updates of these exactly one
-	// succeeds. It sets after's UpdatedAt. The error is ErrConflict when they
+	// that the e-mail address, the password hash, the flags and the epoch in the
+	// store are still those of before; so of several updates of these exactly
+	// one succeeds. It sets after's UpdatedAt. The error is ErrConflict when they
 	// are not, ErrNotFound when the user is gone, ErrEmailTaken as in CreateUser.
 	UpdateUser(ctx context.Context, before, after *U) error
 	// DeleteUser deletes the user with all that belongs to it. The error is
@@ -100,7 +100,9 @@ type SessionStore interface {
 type Transactor interface {
 	// InTx calls f with a context in which the store's methods take part in one
 	// transaction. It commits if f returns nil, else nothing has happened.
-	// Within a transaction InTx joins it.
+	// Within a transaction InTx joins it. f uses its own context for every call
+	// (one with the outer context waits for this transaction to end) and returns
+	// after the first error. What other stores do meanwhile is not taken back.
 	InTx(ctx context.Context, f func(ctx context.Context) error) error
 }
 

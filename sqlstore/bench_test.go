@@ -34,7 +34,7 @@ func BenchmarkReadSession(b *testing.B) {
 	}
 	b.Cleanup(func() { db.Close() })
 	bare, err := db.Prepare(`SELECT s.id, s.created_at, s.last_seen_at, s.expires_at, s.auth_time, s.methods, s.scopes, s.ip, s.user_agent, s.data,
-		u.id, u.email, u.hashed_password, u.is_active, u.is_superuser, u.is_verified, u.created_at, u.updated_at, u.first_name, u.plan
+		u.id, u.email, u.hashed_password, u.is_active, u.is_superuser, u.is_verified, u.epoch, u.created_at, u.updated_at, u.first_name, u.plan
 		FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.token_hash = ?`)
 	if err != nil {
 		b.Fatal(err)
@@ -43,10 +43,11 @@ func BenchmarkReadSession(b *testing.B) {
 	readBare := func(ctx context.Context, token usher.TokenHash) (usher.ID, error) {
 		var text [10]string
 		var times [6]int64
+		var epoch int64
 		var flags [3]bool
 		var scopes *string
 		err := bare.QueryRowContext(ctx, token[:]).Scan(&text[0], &times[0], &times[1], &times[2], &times[3], &text[1], &scopes, &text[2], &text[3], &text[4],
-			&text[5], &text[6], &text[7], &flags[0], &flags[1], &flags[2], &times[4], &times[5], &text[8], &text[9])
+			&text[5], &text[6], &text[7], &flags[0], &flags[1], &flags[2], &epoch, &times[4], &times[5], &text[8], &text[9])
 		return usher.ID(text[5]), err
 	}
 	readStore := func(ctx context.Context, token usher.TokenHash) (usher.ID, error) {

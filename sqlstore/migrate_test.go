@@ -146,6 +146,26 @@ func TestTakenBackByGoose(t *testing.T) {
 	}
 }
 
+// A database of an older version gets what it lacks, and keeps what it has.
+func TestMigrateAnOlderSchema(t *testing.T) {
+	t.Parallel()
+	store, path := open[Member](t)
+	m := newMember(t, store, "a@example.com")
+	db := openRaw(t, path)
+	want := schemaOf(t, db)
+	run(t, db, `DROP TABLE outbox; DROP TABLE oauth_accounts; DROP TABLE used_tokens; DELETE FROM usher_migrations WHERE version_id > 1`)
+	applied, err := sqlstore.Migrate(t.Context(), db, sqlstore.SQLite)
+	if err != nil || !slices.Equal(applied, []string{"00002_accounts.sql"}) {
+		t.Fatalf("applied %q, %v", applied, err)
+	}
+	if got := schemaOf(t, db); got != want {
+		t.Errorf("schema:\n%s\nwant:\n%s", got, want)
+	}
+	if _, err := store.UserByID(t.Context(), m.ID); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestUnknownDialect(t *testing.T) {
 	t.Parallel()
 	db := openRaw(t, filepath.Join(t.TempDir(), "test.db"))

@@ -33,7 +33,7 @@ func (s *Store[U]) CreateSession(ctx context.Context, token usher.TokenHash, x u
 		return wrap(doing, err)
 	}
 	t := s.syntax.time
-	_, err = s.exec(ctx, doing, s.statements.createSession, token[:], x.ID, user,
+	_, err = s.exec(ctx, doing, &s.statements.createSession, token[:], x.ID, user,
 		t(x.CreatedAt), t(x.LastSeenAt), t(x.ExpiresAt), t(x.AuthTime), methods, scopes,
 		foreign(x.IP), foreign(x.UserAgent), data)
 	if err != nil && s.syntax.userMissing(err) {
@@ -53,7 +53,7 @@ func (s *Store[U]) ReadSession(ctx context.Context, token usher.TokenHash) (ushe
 	var x usher.Session
 	u := new(U)
 	targets := s.plan.targets(sessionTargets(make([]any, 0, 18+len(s.plan.custom)), &x), u)
-	switch err := s.prepared(ctx, s.statements.readSession).QueryRowContext(ctx, token[:]).Scan(targets...); {
+	switch err := s.queryRow(ctx, &s.statements.readSession, token[:]).Scan(targets...); {
 	case errors.Is(err, sql.ErrNoRows):
 		return usher.Session{}, nil, usher.ErrNotFound
 	case err != nil:
@@ -74,12 +74,12 @@ func sessionTargets(dest []any, x *usher.Session) []any {
 // counts.
 func (s *Store[U]) TouchSession(ctx context.Context, token usher.TokenHash, lastSeen, expires time.Time) error {
 	seen, end := s.syntax.time(lastSeen), s.syntax.time(expires)
-	return s.execOne(ctx, "touch session", s.statements.touchSession, seen, end, seen, seen, token[:])
+	return s.execOne(ctx, "touch session", &s.statements.touchSession, seen, end, seen, seen, token[:])
 }
 
 // DestroySession implements usher.SessionStore.
 func (s *Store[U]) DestroySession(ctx context.Context, token usher.TokenHash) error {
-	return s.execOne(ctx, "destroy session", s.statements.destroySession, token[:])
+	return s.execOne(ctx, "destroy session", &s.statements.destroySession, token[:])
 }
 
 // ListSessions implements usher.SessionStore. It returns the newest 1000 and
@@ -90,7 +90,7 @@ func (s *Store[U]) ListSessions(ctx context.Context, user usher.ID) ([]usher.Ses
 		return nil, nil // nobody has no sessions
 	}
 	var sessions []usher.Session
-	err = s.list(ctx, s.rows(s.statements.listSessions, key, maxListed), func(rows *sql.Rows) error {
+	err = s.list(ctx, s.rows(&s.statements.listSessions, key, maxListed), func(rows *sql.Rows) error {
 		x := usher.Session{UserID: usher.ID(key.(string))}
 		err := rows.Scan(sessionTargets(nil, &x)...)
 		sessions = append(sessions, x)
@@ -108,7 +108,7 @@ func (s *Store[U]) RevokeSession(ctx context.Context, user usher.ID, session str
 	if err != nil {
 		return err
 	}
-	return s.execOne(ctx, "revoke session", s.statements.revokeSession, session, key)
+	return s.execOne(ctx, "revoke session", &s.statements.revokeSession, session, key)
 }
 
 // RevokeSessions implements usher.SessionStore.
@@ -117,10 +117,10 @@ func (s *Store[U]) RevokeSessions(ctx context.Context, user usher.ID, keep strin
 	if err != nil {
 		return 0, nil // nobody has no sessions
 	}
-	return s.exec(ctx, "revoke sessions", s.statements.revokeSessions, key, keep)
+	return s.exec(ctx, "revoke sessions", &s.statements.revokeSessions, key, keep)
 }
 
 // SweepSessions implements usher.SessionStore.
 func (s *Store[U]) SweepSessions(ctx context.Context, now time.Time, limit int) (int, error) {
-	return s.exec(ctx, "sweep sessions", s.statements.sweepSessions, s.syntax.time(now), max(limit, 0))
+	return s.exec(ctx, "sweep sessions", &s.statements.sweepSessions, s.syntax.time(now), max(limit, 0))
 }

@@ -186,14 +186,14 @@ func TestErrorsTellNoValues(t *testing.T) {
 	store, path := open[Member](t)
 	m := newMember(t, store, "secret@example.com")
 	newSession(t, store, m.ID, "token", time.Now().Add(time.Hour))
-	run(t, openRaw(t, path), `DROP TABLE sessions; ALTER TABLE users RENAME TO gone`)
+	run(t, openRaw(t, path), `DROP TABLE sessions; DROP TABLE used_tokens; DROP TABLE oauth_accounts; DROP TABLE outbox; ALTER TABLE users RENAME TO gone`)
 	for doing, err := range everyCall(t.Context(), store, m) {
 		if err == nil {
 			t.Errorf("%s: no error", doing)
 			continue
 		}
 		for _, secret := range []string{"secret", string(m.ID), "hash"} {
-			if strings.Contains(strings.ReplaceAll(err.Error(), "token_hash", ""), secret) {
+			if strings.Contains(strings.NewReplacer("token_hash", "", "used_tokens.hash", "").Replace(err.Error()), secret) {
 				t.Errorf("%s: the error tells %q: %v", doing, secret, err)
 			}
 		}
@@ -216,6 +216,11 @@ func everyCall(ctx context.Context, store *sqlstore.Store[Member], m *Member) ma
 	_, list := store.ListSessions(ctx, m.ID)
 	_, all := store.RevokeSessions(ctx, m.ID, "")
 	_, sweep := store.SweepSessions(ctx, now, 10)
+	_, sweepUsed := store.SweepUsedTokens(ctx, now, 10)
+	_, account := store.OAuthAccount(ctx, "secret", "secret")
+	_, accounts := store.OAuthAccounts(ctx, m.ID)
+	_, claim := store.ClaimMessages(ctx, now, time.Minute, 10)
+	_, messages := store.ListMessages(ctx, 10)
 	return map[string]error{
 		"UserByID": byID, "UserByEmail": byEmail, "ListUsers": users,
 		"CreateUser":    store.CreateUser(ctx, &Member{User: usher.User{Email: "secret2@example.com"}}),
@@ -227,5 +232,15 @@ func everyCall(ctx context.Context, store *sqlstore.Store[Member], m *Member) ma
 		"DestroySession": store.DestroySession(ctx, token),
 		"RevokeSession":  store.RevokeSession(ctx, m.ID, "s"),
 		"Ping":           store.Ping(ctx),
+		"InTx":           store.InTx(ctx, func(ctx context.Context) error { return store.DeleteUser(ctx, m.ID) }),
+		"UseOnce":        store.UseOnce(ctx, token, now), "SweepUsedTokens": sweepUsed,
+		"OAuthAccount": account, "OAuthAccounts": accounts,
+		"LinkOAuthAccount":   store.LinkOAuthAccount(ctx, &usher.OAuthAccount{UserID: m.ID, Provider: "secret", AccountID: "secret"}),
+		"UpdateOAuthAccount": store.UpdateOAuthAccount(ctx, usher.OAuthAccount{ID: "secret"}),
+		"UnlinkOAuthAccount": store.UnlinkOAuthAccount(ctx, m.ID, "secret"),
+		"AddMessage":         store.AddMessage(ctx, &usher.Message{UserID: m.ID, Email: "secret@example.com"}),
+		"ClaimMessages":      claim, "ListMessages": messages,
+		"DeleteMessage": store.DeleteMessage(ctx, "secret"),
+		"DelayMessage":  store.DelayMessage(ctx, "secret", now, "secret", false),
 	}
 }

@@ -8,20 +8,26 @@ import (
 	"strings"
 )
 
-// statements are prepared once, and by database/sql once per connection.
+// statement is prepared once, and by database/sql once per connection. In a
+// transaction, which may be of another *sql.DB, it goes by its text.
+type statement struct {
+	text     string
+	prepared *sql.Stmt
+}
+
 type statements struct {
-	ping                                         *sql.Stmt
-	userByID, userByEmail                        *sql.Stmt
-	createUser, deleteUser                       *sql.Stmt
-	readSession, listSessions                    *sql.Stmt
-	createSession, touchSession, destroySession  *sql.Stmt
-	revokeSession, revokeSessions, sweepSessions *sql.Stmt
-	useOnce, sweepUsedTokens                     *sql.Stmt
-	oauthAccount, oauthAccounts                  *sql.Stmt
-	linkOAuthAccount, updateOAuthAccount         *sql.Stmt
-	unlinkOAuthAccount                           *sql.Stmt
-	addMessage, dueMessages, claimMessage        *sql.Stmt
-	deleteMessage, delayMessage, listMessages    *sql.Stmt
+	ping                                         statement
+	userByID, userByEmail                        statement
+	createUser, deleteUser                       statement
+	readSession, listSessions                    statement
+	createSession, touchSession, destroySession  statement
+	revokeSession, revokeSessions, sweepSessions statement
+	useOnce, sweepUsedTokens                     statement
+	oauthAccount, oauthAccounts                  statement
+	linkOAuthAccount, updateOAuthAccount         statement
+	unlinkOAuthAccount                           statement
+	addMessage, dueMessages, claimMessage        statement
+	deleteMessage, delayMessage, listMessages    statement
 	all                                          []*sql.Stmt
 }
 
@@ -34,10 +40,10 @@ const (
 
 // queries returns the text of every statement that is prepared, and where it is
 // kept.
-func (s *Store[U]) queries() (reads, writes map[**sql.Stmt]string) {
+func (s *Store[U]) queries() (reads, writes map[*statement]string) {
 	y, st := s.syntax, &s.statements
 	user := s.plan.userList(y, "u")
-	return map[**sql.Stmt]string{
+	return map[*statement]string{
 			&st.ping:          `SELECT EXISTS (SELECT 1 FROM users)`,
 			&st.userByID:      `SELECT ` + user + ` FROM users u WHERE u.id = ?`,
 			&st.userByEmail:   `SELECT ` + user + ` FROM users u WHERE u.email_key = ?`,
@@ -46,7 +52,7 @@ func (s *Store[U]) queries() (reads, writes map[**sql.Stmt]string) {
 			&st.oauthAccount:  `SELECT ` + oauthAccountList + ` FROM oauth_accounts WHERE provider = ? AND account_id = ?`,
 			&st.oauthAccounts: `SELECT ` + oauthAccountList + ` FROM oauth_accounts WHERE user_id = ? ORDER BY created_at, id LIMIT ?`,
 			&st.listMessages:  `SELECT ` + messageList + ` FROM outbox ORDER BY id LIMIT ?`,
-		}, map[**sql.Stmt]string{
+		}, map[*statement]string{
 			&st.createUser: s.plan.insert(y),
 			&st.deleteUser: `DELETE FROM users WHERE id = ?`,
 			&st.createSession: `INSERT INTO sessions (token_hash, id, user_id, created_at, last_seen_at, expires_at, auth_time, methods, scopes, ip, user_agent, data)
@@ -88,23 +94,24 @@ func (s *Store[U]) prepare(ctx context.Context) error {
 	reads, writes := s.queries()
 	for _, part := range []struct {
 		db      *sql.DB
-		queries map[**sql.Stmt]string
+		queries map[*statement]string
 	}{{s.read, reads}, {s.write, writes}} {
 		for where, query := range part.queries {
-			statement, err := part.db.PrepareContext(ctx, s.syntax.rebind(query))
+			text := s.syntax.rebind(query)
+			prepared, err := part.db.PrepareContext(ctx, text)
 			if err != nil {
 				return errors.Join(fmt.Errorf("sqlstore: prepare: %w", err), s.statements.close())
 			}
-			*where = statement
-			s.statements.all = append(s.statements.all, statement)
+			*where = statement{text, prepared}
+			s.statements.all = append(s.statements.all, prepared)
 		}
 	}
 	return nil
 }
 
 func (st *statements) close() (err error) {
-	for _, statement := range st.all {
-		err = errors.Join(err, statement.Close())
+	for _, prepared := range st.all {
+		err = errors.Join(err, prepared.Close())
 	}
 	return err
 }

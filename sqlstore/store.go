@@ -97,7 +97,7 @@ func (s *Store[U]) Ping(ctx context.Context) error {
 	ctx, leave, err := s.lookup(ctx)
 	if err == nil {
 		var anybody bool
-		err = s.prepared(ctx, s.statements.ping).QueryRowContext(ctx).Scan(&anybody)
+		err = s.queryRow(ctx, &s.statements.ping).Scan(&anybody)
 		leave()
 	}
 	return wrap("ping", err)
@@ -161,12 +161,11 @@ func (s *Store[U]) limit(ctx context.Context) (context.Context, context.CancelFu
 	return context.WithTimeout(ctx, patience)
 }
 
-// exec runs a prepared statement that writes, and returns how many rows it
-// wrote.
-func (s *Store[U]) exec(ctx context.Context, doing string, statement *sql.Stmt, args ...any) (int, error) {
+// exec runs a statement that writes, and returns how many rows it wrote.
+func (s *Store[U]) exec(ctx context.Context, doing string, st *statement, args ...any) (int, error) {
 	ctx, cancel := s.limit(ctx)
 	defer cancel()
-	result, err := s.prepared(ctx, statement).ExecContext(ctx, args...)
+	result, err := s.execute(ctx, st, args...)
 	if err != nil {
 		return 0, wrap(doing, err)
 	}
@@ -175,8 +174,8 @@ func (s *Store[U]) exec(ctx context.Context, doing string, statement *sql.Stmt, 
 }
 
 // execOne is exec for a statement that must write one row.
-func (s *Store[U]) execOne(ctx context.Context, doing string, statement *sql.Stmt, args ...any) error {
-	n, err := s.exec(ctx, doing, statement, args...)
+func (s *Store[U]) execOne(ctx context.Context, doing string, st *statement, args ...any) error {
+	n, err := s.exec(ctx, doing, st, args...)
 	if err == nil && n == 0 {
 		return usher.ErrNotFound
 	}
@@ -206,10 +205,10 @@ func (s *Store[U]) list(ctx context.Context, query func(context.Context) (*sql.R
 	return errors.Join(rows.Err(), rows.Close())
 }
 
-// rows is the query of a prepared statement, for list.
-func (s *Store[U]) rows(statement *sql.Stmt, args ...any) func(context.Context) (*sql.Rows, error) {
+// rows is a query for list.
+func (s *Store[U]) rows(st *statement, args ...any) func(context.Context) (*sql.Rows, error) {
 	return func(ctx context.Context) (*sql.Rows, error) {
-		return s.prepared(ctx, statement).QueryContext(ctx, args...)
+		return s.query(ctx, st, args...)
 	}
 }
 

@@ -51,35 +51,76 @@ func TestQueryPlans(t *testing.T) {
 	t.Parallel()
 	s := openAccounts(t)
 	reads, writes := s.queries()
-	for _, queries := range []map[**sql.Stmt]string{reads, writes} {
+	for _, queries := range []map[*statement]string{reads, writes} {
 		for where, query := range queries {
-			if where == &s.statements.ping {
-				continue // stops at the first row
+			if where == &s.statements.ping || where == &s.statements.listMessages {
+				continue // stop at the first row, and at the limit
 			}
-			args := make([]any, strings.Count(query, "?"))
-			rows, err := s.read.Query("EXPLAIN QUERY PLAN "+query, args...)
-			if err != nil {
-				t.Fatal(err)
-			}
-			steps := 0
-			for rows.Next() {
-				var id, parent, unused int
-				var step string
-				if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
-					t.Fatal(err)
-				}
+			steps := stepsOf(t, s.read, query)
+			for _, step := range steps {
 				// The batch of a sweep is a table of its own, and is scanned.
 				if strings.HasPrefix(step, "SCAN") && step != "SCAN batch" {
 					t.Errorf("%s:\n%s", query, step)
 				}
-				steps++
 			}
-			if err := rows.Err(); err != nil {
-				t.Fatal(err)
-			}
-			if steps == 0 && !strings.HasPrefix(query, "INSERT") {
+			if len(steps) == 0 && !strings.HasPrefix(query, "INSERT") {
 				t.Errorf("%s: no plan", query)
 			}
+		}
+	}
+	// What is claimed and listed in an order is found in it.
+	for _, st := range []*statement{&s.statements.dueMessages, &s.statements.listMessages, &s.statements.sweepUsedTokens} {
+		query := reads[st] + writes[st]
+		if steps := stepsOf(t, s.read, query); strings.Contains(strings.Join(steps, "\n"), "TEMP B-TREE") {
+			t.Errorf("%s: sorts:\n%q", query, steps)
+		}
+	}
+}
+
+// stepsOf returns the steps in which SQLite would run a statement.
+func stepsOf(t *testing.T, db *sql.DB, query string) (steps []string) {
+	rows, err := db.Query("EXPLAIN QUERY PLAN "+query, make([]any, strings.Count(query, "?"))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id, parent, unused int
+		var step string
+		if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
+			t.Fatal(err)
+		}
+		steps = append(steps, step)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return steps
+}
+
+// Users are found by how their address begins, else in the order of their ids.
+func TestSearchPlans(t *testing.T) {
+	t.Parallel()
+	s := openAccounts(t)
+	yes, when := true, time.Now()
+	for i := range 1 << 6 {
+		var q usher.UserQuery
+		index := "PRIMARY KEY (id>?)"
+		for bit, set := range []func(){
+			func() { q.Email, index = "zo", "INDEX sqlite_autoindex_users_2 (email_key>? AND email_key<?)" },
+			func() { q.IsActive = &yes }, func() { q.IsSuperuser = &yes }, func() { q.IsVerified = &yes },
+			func() { q.CreatedAfter = when }, func() { q.CreatedBefore = when },
+		} {
+			if i>>bit&1 == 1 {
+				set()
+			}
+		}
+		query, args := s.listQuery(q, "")
+		if len(args) != strings.Count(query, "?") {
+			t.Errorf("%s: %d values", query, len(args))
+		}
+		if steps := stepsOf(t, s.read, query); steps[0] != "SEARCH u USING "+index {
+			t.Errorf("%s: %q, want a search by %s", query, steps, index)
 		}
 	}
 }
@@ -103,6 +144,18 @@ func TestWaitingForAPlace(t *testing.T) {
 	}
 	if _, err := s.ListUsers(ctx, usher.UserQuery{Limit: 1}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("ListUsers: %v", err)
+	}
+	// A transaction reads where it writes.
+	inTx, cancelTx := context.WithTimeout(t.Context(), time.Second)
+	defer cancelTx()
+	if err := s.InTx(inTx, func(ctx context.Context) error {
+		if _, err := s.UserByID(ctx, usher.NewID()); err != usher.ErrNotFound {
+			return err
+		}
+		_, err := s.ListUsers(ctx, usher.UserQuery{Limit: 1})
+		return err
+	}); err != nil {
+		t.Errorf("in a transaction: %v", err)
 	}
 	go s.leave()
 	if _, err := s.UserByID(t.Context(), usher.NewID()); err != usher.ErrNotFound {

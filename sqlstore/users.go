@@ -24,22 +24,22 @@ func (s *Store[U]) UserByID(ctx context.Context, id usher.ID) (*U, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.oneUser(ctx, "read user by id", s.statements.userByID, key)
+	return s.oneUser(ctx, "read user by id", &s.statements.userByID, key)
 }
 
 // UserByEmail implements usher.UserStore.
 func (s *Store[U]) UserByEmail(ctx context.Context, emailKey string) (*U, error) {
-	return s.oneUser(ctx, "read user by e-mail address", s.statements.userByEmail, emailKey)
+	return s.oneUser(ctx, "read user by e-mail address", &s.statements.userByEmail, emailKey)
 }
 
-func (s *Store[U]) oneUser(ctx context.Context, doing string, statement *sql.Stmt, key any) (*U, error) {
+func (s *Store[U]) oneUser(ctx context.Context, doing string, st *statement, key any) (*U, error) {
 	ctx, leave, err := s.lookup(ctx)
 	if err != nil {
 		return nil, wrap(doing, err)
 	}
 	defer leave()
 	u := new(U)
-	switch err := s.prepared(ctx, statement).QueryRowContext(ctx, key).Scan(s.plan.targets(nil, u)...); {
+	switch err := s.queryRow(ctx, st, key).Scan(s.plan.targets(nil, u)...); {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, usher.ErrNotFound
 	case err != nil:
@@ -71,7 +71,7 @@ func (s *Store[U]) CreateUser(ctx context.Context, u *U) error {
 	}
 	args := append([]any{string(id), b.Email, emailKey, b.HashedPassword, b.IsActive, b.IsSuperuser, b.IsVerified, b.Epoch,
 		s.syntax.time(now), s.syntax.time(now)}, custom...)
-	_, err = s.exec(ctx, doing, s.statements.createUser, args...)
+	_, err = s.exec(ctx, doing, &s.statements.createUser, args...)
 	if err != nil && s.syntax.double(err, "users.email_key") {
 		return usher.ErrEmailTaken
 	}
@@ -192,5 +192,5 @@ func (s *Store[U]) DeleteUser(ctx context.Context, id usher.ID) error {
 	if err != nil {
 		return err
 	}
-	return s.execOne(ctx, "delete user", s.statements.deleteUser, key)
+	return s.execOne(ctx, "delete user", &s.statements.deleteUser, key)
 }

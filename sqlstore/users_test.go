@@ -18,6 +18,7 @@ func TestOneUpdateWins(t *testing.T) {
 		"verified":  func(m *Member, _ int) { m.IsVerified = true },
 		"inactive":  func(m *Member, _ int) { m.IsActive = false },
 		"superuser": func(m *Member, _ int) { m.IsSuperuser = true },
+		"epoch":     func(m *Member, _ int) { m.Epoch++ },
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()

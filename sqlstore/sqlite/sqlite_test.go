@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"usher"
 	"usher/sqlstore/sqlite"
@@ -157,9 +159,34 @@ func TestMemory(t *testing.T) {
 	if _, err := first.UserByID(t.Context(), id); err != nil {
 		t.Error(err)
 	}
+	// In a transaction, which has the only connection, others wait no longer
+	// than they want to.
+	ctx, cancel = context.WithCancel(t.Context())
+	err = first.InTx(ctx, func(ctx context.Context) error {
+		outer, cancelOuter := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancelOuter()
+		if _, err := first.UserByID(outer, id); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a read past the transaction: %v", err)
+		}
+		if _, err := first.ListUsers(outer, usher.UserQuery{Limit: 1}); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a list past the transaction: %v", err)
+		}
+		if err := first.DeleteUser(ctx, id); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		return nil
+	})
+	if err == nil {
+		t.Error("cancelled transaction: no error")
+	}
+	if _, err := first.UserByID(t.Context(), id); err != nil {
+		t.Errorf("after a cancelled transaction: %v", err)
+	}
 }
 
-// What was acknowledged outlives a process that is killed.
+// What was acknowledged outlives a process that is killed, and of a transaction
+// that was not, nothing does.
 func TestKill(t *testing.T) {
 	if path := os.Getenv("USHER_TEST_KILL"); path != "" {
 		writeUntilKilled(path)
@@ -177,15 +204,16 @@ func TestKill(t *testing.T) {
 	}
 	var acknowledged []usher.ID
 	for lines := bufio.NewScanner(out); lines.Scan(); {
-		acknowledged = append(acknowledged, usher.ID(lines.Text()))
-		if len(acknowledged) == 50 {
+		if lines.Text() == "in between" {
 			if err := cmd.Process.Kill(); err != nil {
 				t.Fatal(err)
 			}
+			continue
 		}
+		acknowledged = append(acknowledged, usher.ID(lines.Text()))
 	}
 	_ = cmd.Wait() // it was killed
-	if len(acknowledged) < 50 {
+	if len(acknowledged) != killAfter {
 		t.Fatalf("%d users", len(acknowledged))
 	}
 	store, err := sqlite.Open[User](t.Context(), path)
@@ -198,14 +226,45 @@ func TestKill(t *testing.T) {
 			t.Errorf("user %s: %v", id, err)
 		}
 	}
+	users, err := store.ListUsers(t.Context(), usher.UserQuery{Limit: 1000})
+	if err != nil || len(users) != len(acknowledged) {
+		t.Errorf("%d users, %v; want %d", len(users), err, len(acknowledged))
+	}
+	messages, err := store.ListMessages(t.Context(), 1000)
+	if err != nil || len(messages) != len(acknowledged) {
+		t.Fatalf("%d messages, %v; want %d", len(messages), err, len(acknowledged))
+	}
+	for i, id := range acknowledged {
+		if messages[i].UserID != id {
+			t.Errorf("message %d is for %s, want %s", i, messages[i].UserID, id)
+		}
+	}
 }
 
+// killAfter is how many users are written before the process is killed.
+const killAfter = 50
+
+// writeUntilKilled writes users, each with a message in one transaction. It is
+// killed in the last, when both are written and not committed.
 func writeUntilKilled(path string) {
 	ctx := context.Background()
 	store, err := sqlite.Open[User](ctx, path)
 	for i := 0; err == nil; i++ {
 		u := &User{User: usher.User{Email: fmt.Sprintf("user%d@example.com", i)}}
-		if err = store.CreateUser(ctx, u); err == nil {
+		err = store.InTx(ctx, func(ctx context.Context) error {
+			if err := store.CreateUser(ctx, u); err != nil {
+				return err
+			}
+			if err := store.AddMessage(ctx, &usher.Message{Kind: usher.MailVerify, UserID: u.ID}); err != nil {
+				return err
+			}
+			if i == killAfter {
+				fmt.Println("in between")
+				<-ctx.Done()
+			}
+			return nil
+		})
+		if err == nil {
 			fmt.Println(u.ID)
 		}
 	}
@@ -229,4 +288,29 @@ func Example() {
 	user, err := db.UserByEmail(ctx, "zoe@example.com")
 	fmt.Println(user.FirstName, user.Email, err)
 	// Output: Zoë Zoe@example.com <nil>
+}
+
+// A user and the mail that greets him are there together or not at all.
+func Example_transaction() {
+	ctx := context.Background()
+	db, err := sqlite.Open[User](ctx, sqlite.Memory) // or "app.db"
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer db.Close()
+	user := &User{User: usher.User{Email: "zoe@example.com"}, FirstName: "Zoë"}
+	err = db.InTx(ctx, func(ctx context.Context) error {
+		if err := db.CreateUser(ctx, user); err != nil {
+			return err
+		}
+		return db.AddMessage(ctx, &usher.Message{Kind: usher.MailVerify, UserID: user.ID, Email: user.Email})
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	messages, err := db.ListMessages(ctx, 10)
+	fmt.Println(len(messages), messages[0].Kind, messages[0].Email, err)
+	// Output: 1 verify zoe@example.com <nil>
 }

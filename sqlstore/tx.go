@@ -1,0 +1,96 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+)
+
+// InTx implements usher.Transactor: every method of the store that f calls with
+// the context it is given takes part in the transaction, those that read too.
+// InTx returns f's error as it is; it takes everything back also when f panics.
+// A context without a deadline ends 5 seconds after the beginning.
+//
+// Calls with another context, such as the one that InTx was given, take no part,
+// and in SQLite, where only one can write, those that write wait until the
+// transaction is over: if f waits for them, until one of the contexts ends. So f
+// should shadow the outer context, and do nothing slow, such as hashing a
+// password or calling a server.
+//
+//	err := db.InTx(ctx, func(ctx context.Context) error {
+//		if err := db.CreateUser(ctx, user); err != nil {
+//			return err
+//		}
+//		return db.AddMessage(ctx, welcome)
+//	})
+func (s *Store[U]) InTx(ctx context.Context, f func(ctx context.Context) error) error {
+	if s.tx(ctx) != nil {
+		return f(ctx)
+	}
+	ctx, cancel := s.limit(ctx)
+	defer cancel()
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return wrap("begin a transaction", err)
+	}
+	defer func() { _ = tx.Rollback() }() // which does nothing after Commit
+	if s.syntax.lock != "" {
+		if _, err := tx.ExecContext(ctx, s.syntax.lock); err != nil {
+			return wrap("begin a transaction", err)
+		}
+	}
+	if err := f(s.WithTx(ctx, tx)); err != nil {
+		return err
+	}
+	return wrap("commit", tx.Commit())
+}
+
+// WithTx returns a context in which the store's methods, and with them usher's
+// flows, take part in a transaction that the application began in the same
+// database, and will commit or roll back. In SQLite its connection needs PRAGMA
+// foreign_keys=ON, and it should begin with BEGIN IMMEDIATE.
+func (s *Store[U]) WithTx(ctx context.Context, tx *sql.Tx) context.Context {
+	return context.WithValue(ctx, s, tx)
+}
+
+// tx returns the transaction that ctx is in, or nil.
+func (s *Store[U]) tx(ctx context.Context) *sql.Tx {
+	tx, _ := ctx.Value(s).(*sql.Tx)
+	return tx
+}
+
+// The statements of the store run in the transaction of ctx, if there is one.
+
+func (s *Store[U]) queryRow(ctx context.Context, st *statement, args ...any) *sql.Row {
+	if tx := s.tx(ctx); tx != nil {
+		return tx.QueryRowContext(ctx, st.text, args...)
+	}
+	return st.prepared.QueryRowContext(ctx, args...)
+}
+
+func (s *Store[U]) query(ctx context.Context, st *statement, args ...any) (*sql.Rows, error) {
+	if tx := s.tx(ctx); tx != nil {
+		return tx.QueryContext(ctx, st.text, args...)
+	}
+	return st.prepared.QueryContext(ctx, args...)
+}
+
+func (s *Store[U]) execute(ctx context.Context, st *statement, args ...any) (sql.Result, error) {
+	if tx := s.tx(ctx); tx != nil {
+		return tx.ExecContext(ctx, st.text, args...)
+	}
+	return st.prepared.ExecContext(ctx, args...)
+}
+
+// runner runs statements that are not prepared: a *sql.DB or a *sql.Tx.
+type runner interface {
+	queryer
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
+// within returns the transaction of ctx, or db if there is none.
+func (s *Store[U]) within(ctx context.Context, db *sql.DB) runner {
+	if tx := s.tx(ctx); tx != nil {
+		return tx
+	}
+	return db
+}

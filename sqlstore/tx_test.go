@@ -1,0 +1,312 @@
+package sqlstore_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"usher"
+	"usher/sqlstore"
+	"usher/sqlstore/sqlite"
+)
+
+var errVeto = errors.New("veto")
+
+// register does what usher's flows do in one transaction, and checks that every
+// method sees it: all of them take part.
+func register(ctx context.Context, t *testing.T, store *sqlstore.Store[Member]) *Member {
+	t.Helper()
+	ok := func(doing string, err error) {
+		t.Helper()
+		if err != nil {
+			t.Errorf("%s: %v", doing, err)
+		}
+	}
+	m := &Member{User: usher.User{Email: "a@example.com", IsActive: true}}
+	ok("CreateUser", store.CreateUser(ctx, m))
+	after := *m
+	after.Epoch, after.Plan = 1, "gold"
+	ok("UpdateUser", store.UpdateUser(ctx, m, &after))
+	if err := store.UpdateUser(ctx, m, &after); err != usher.ErrConflict {
+		t.Errorf("UpdateUser again: %v, want %v", err, usher.ErrConflict)
+	}
+	u, err := store.UserByID(ctx, m.ID)
+	ok("UserByID", err)
+	byEmail, err := store.UserByEmail(ctx, "a@example.com")
+	ok("UserByEmail", err)
+	if t.Failed() || *u != after || *byEmail != after {
+		t.Fatalf("read %+v and %+v, want %+v", u, byEmail, after)
+	}
+	if list, err := store.ListUsers(ctx, usher.UserQuery{Email: "a", Limit: 9}); err != nil || len(list) != 1 {
+		t.Errorf("ListUsers: %d users, %v", len(list), err)
+	}
+
+	token, now := usher.HashToken("token"), time.Now()
+	ok("CreateSession", store.CreateSession(ctx, token, usher.Session{ID: "s", UserID: m.ID, ExpiresAt: now.Add(time.Hour)}))
+	ok("TouchSession", store.TouchSession(ctx, token, now, now.Add(2*time.Hour)))
+	_, _, err = store.ReadSession(ctx, token)
+	ok("ReadSession", err)
+	if list, err := store.ListSessions(ctx, m.ID); err != nil || len(list) != 1 {
+		t.Errorf("ListSessions: %d sessions, %v", len(list), err)
+	}
+
+	ok("UseOnce", store.UseOnce(ctx, token, now))
+	if err := store.UseOnce(ctx, token, now); err != usher.ErrAlreadyUsed {
+		t.Errorf("UseOnce again: %v, want %v", err, usher.ErrAlreadyUsed)
+	}
+	a := &usher.OAuthAccount{UserID: m.ID, Provider: "github", AccountID: "1"}
+	ok("LinkOAuthAccount", store.LinkOAuthAccount(ctx, a))
+	ok("UpdateOAuthAccount", store.UpdateOAuthAccount(ctx, *a))
+	_, err = store.OAuthAccount(ctx, "github", "1")
+	ok("OAuthAccount", err)
+	if list, err := store.OAuthAccounts(ctx, m.ID); err != nil || len(list) != 1 {
+		t.Errorf("OAuthAccounts: %d accounts, %v", len(list), err)
+	}
+	ok("AddMessage", store.AddMessage(ctx, &usher.Message{Kind: usher.MailVerify, UserID: m.ID, DueAt: now}))
+	if claimed, err := store.ClaimMessages(ctx, now, time.Minute, 9); err != nil || len(claimed) != 1 {
+		t.Errorf("ClaimMessages: %d messages, %v", len(claimed), err)
+	}
+	if list, err := store.ListMessages(ctx, 9); err != nil || len(list) != 1 {
+		t.Errorf("ListMessages: %d messages, %v", len(list), err)
+	}
+	ok("Ping", store.Ping(ctx))
+	return m
+}
+
+// unregister takes back, with the methods that delete, what register did.
+func unregister(ctx context.Context, t *testing.T, store *sqlstore.Store[Member], m *Member) {
+	t.Helper()
+	token, later := usher.HashToken("token"), time.Now().Add(time.Hour)
+	messages := must(store.ListMessages(ctx, 1))
+	account := must(store.OAuthAccount(ctx, "github", "1"))
+	again := func() error {
+		return store.CreateSession(ctx, token, usher.Session{ID: "s", UserID: m.ID})
+	}
+	one := func(n int, err error) error {
+		if err == nil && n != 1 {
+			err = fmt.Errorf("%d, want 1", n)
+		}
+		return err
+	}
+	for i, err := range []error{
+		store.DelayMessage(ctx, messages[0].ID, later, "", false), store.DeleteMessage(ctx, messages[0].ID),
+		store.UnlinkOAuthAccount(ctx, m.ID, account.ID), one(store.SweepUsedTokens(ctx, later, 9)),
+		store.RevokeSession(ctx, m.ID, "s"), again(), one(store.RevokeSessions(ctx, m.ID, "")), again(),
+		store.DestroySession(ctx, token), again(), one(store.SweepSessions(ctx, later, 9)), store.DeleteUser(ctx, m.ID),
+	} {
+		if err != nil {
+			t.Errorf("call %d: %v", i, err)
+		}
+	}
+}
+
+// holds checks how many rows each table has.
+func holds(t *testing.T, what string, db *sql.DB, want int) {
+	t.Helper()
+	for _, table := range []string{"users", "sessions", "used_tokens", "oauth_accounts", "outbox"} {
+		if n := one[int](t, db, `SELECT count(*) FROM `+table); n != want {
+			t.Errorf("%s: %d rows in %s, want %d", what, n, table, want)
+		}
+	}
+}
+
+func TestInTxCommits(t *testing.T) {
+	t.Parallel()
+	store, path := open[Member](t)
+	db := openRaw(t, path)
+	var m *Member
+	err := store.InTx(t.Context(), func(ctx context.Context) error {
+		if _, limited := ctx.Deadline(); !limited {
+			t.Error("a transaction could go on for ever")
+		}
+		m = register(ctx, t, store)
+		holds(t, "before the end", db, 0)
+		if _, err := store.UserByID(t.Context(), m.ID); err != usher.ErrNotFound {
+			t.Errorf("who is not in the transaction reads: %v", err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	holds(t, "committed", db, 1)
+	if err := store.InTx(t.Context(), func(ctx context.Context) error { unregister(ctx, t, store, m); return nil }); err != nil {
+		t.Error(err)
+	}
+	holds(t, "deleted", db, 0)
+}
+
+func TestInTxRollsBack(t *testing.T) {
+	t.Parallel()
+	store, path := open[Member](t)
+	db := openRaw(t, path)
+	if err := store.InTx(t.Context(), func(ctx context.Context) error { register(ctx, t, store); return errVeto }); err != errVeto {
+		t.Errorf("an error: %v, want it as it was", err)
+	}
+	holds(t, "an error", db, 0)
+
+	func() {
+		defer func() {
+			if p := recover(); p != "oh no" {
+				t.Errorf("a panic: recovered %v", p)
+			}
+		}()
+		_ = store.InTx(t.Context(), func(ctx context.Context) error { register(ctx, t, store); panic("oh no") })
+	}()
+	holds(t, "a panic", db, 0)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	err := store.InTx(ctx, func(ctx context.Context) error { register(ctx, t, store); cancel(); return nil })
+	if !errors.Is(err, context.Canceled) && !errors.Is(err, sql.ErrTxDone) {
+		t.Errorf("a client that left: %v", err)
+	}
+	holds(t, "a client that left", db, 0)
+
+	// And whoever comes late, or keeps the context, does no harm.
+	var late context.Context
+	if err := store.InTx(t.Context(), func(ctx context.Context) error { late = ctx; return nil }); err != nil {
+		t.Errorf("after all that: %v", err)
+	}
+	if err := store.CreateUser(late, &Member{User: usher.User{Email: "late@example.com"}}); err == nil {
+		t.Error("a call after the transaction: no error")
+	}
+	holds(t, "a call after the transaction", db, 0)
+}
+
+func TestInTxJoins(t *testing.T) {
+	t.Parallel()
+	store, path := open[Member](t)
+	db := openRaw(t, path)
+	nested := func(outcome error) error {
+		return store.InTx(t.Context(), func(ctx context.Context) error {
+			if err := store.InTx(ctx, func(ctx context.Context) error { register(ctx, t, store); return nil }); err != nil {
+				t.Errorf("the inner one: %v", err)
+			}
+			holds(t, "after the inner one", db, 0)
+			return outcome
+		})
+	}
+	if err := nested(errVeto); err != errVeto {
+		t.Error(err)
+	}
+	holds(t, "the outer one fails", db, 0)
+	if err := nested(nil); err != nil {
+		t.Error(err)
+	}
+	holds(t, "the outer one commits", db, 1)
+}
+
+// An application runs usher's methods in its own transaction.
+func TestWithTx(t *testing.T) {
+	t.Parallel()
+	store, path := open[Member](t)
+	db := openRaw(t, path)
+	run(t, db, `CREATE TABLE orders (user_id TEXT NOT NULL REFERENCES users (id))`)
+	for _, commit := range []bool{false, true} {
+		tx, err := db.BeginTx(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx := store.WithTx(t.Context(), tx)
+		m := register(ctx, t, store)
+		if _, err := tx.Exec(`INSERT INTO orders VALUES (?)`, string(m.ID)); err != nil {
+			t.Error(err)
+		}
+		if err := store.InTx(ctx, func(context.Context) error { return nil }); err != nil {
+			t.Error(err)
+		}
+		if _, err := store.UserByID(t.Context(), m.ID); err != usher.ErrNotFound {
+			t.Errorf("before the application commits: %v", err)
+		}
+		want := 0
+		if commit {
+			want, err = 1, tx.Commit()
+		} else {
+			err = tx.Rollback()
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		holds(t, fmt.Sprintf("commit %t", commit), db, want)
+		if n := one[int](t, db, `SELECT count(*) FROM orders`); n != want {
+			t.Errorf("commit %t: %d orders", commit, n)
+		}
+	}
+	// A transaction of one store is nothing to another.
+	other, _ := open[Member](t)
+	err := store.InTx(t.Context(), func(ctx context.Context) error {
+		newMember(t, other, "b@example.com")
+		_, err := other.UserByEmail(ctx, "b@example.com")
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// Calls with the outer context take no part. Those that write wait, and are told.
+func TestOuterContext(t *testing.T) {
+	t.Parallel()
+	store, _ := open[Member](t)
+	m := newMember(t, store, "a@example.com")
+	outer, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	err := store.InTx(t.Context(), func(ctx context.Context) error {
+		after := *m
+		after.Plan = "gold"
+		if err := store.UpdateUser(ctx, m, &after); err != nil {
+			t.Error(err)
+		}
+		if u, err := store.UserByID(outer, m.ID); err != nil || u.Plan != "" {
+			t.Errorf("a read: %+v, %v; want the user as before", u, err)
+		}
+		if err := store.DeleteUser(outer, m.ID); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a write: %v", err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if u := must(store.UserByID(t.Context(), m.ID)); u.Plan != "gold" {
+		t.Errorf("user %+v", u)
+	}
+}
+
+// Transactions that read and then write wait for each other, in all programs
+// that have the file open, and however these begin transactions.
+func TestTransactionsTakeTurns(t *testing.T) {
+	t.Parallel()
+	first, path := open[Member](t)
+	m := newMember(t, first, "a@example.com")
+	second, err := sqlite.Open[Member](t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	third, err := sqlstore.New[Member](t.Context(), openRaw(t, path), openRaw(t, path), sqlstore.SQLite) // BEGIN is DEFERRED there
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer third.Close()
+	const calls = 24
+	count := together(t, calls, func(i int) error {
+		store := []*sqlstore.Store[Member]{first, second, third}[i%3]
+		return store.InTx(t.Context(), func(ctx context.Context) error {
+			before, err := store.UserByID(ctx, m.ID)
+			if err != nil {
+				return err
+			}
+			time.Sleep(time.Millisecond)
+			after := *before
+			after.Epoch++
+			return store.UpdateUser(ctx, before, &after)
+		})
+	})
+	if epoch := must(first.UserByID(t.Context(), m.ID)).Epoch; count[nil] != calls || epoch != calls {
+		t.Errorf("%v succeeded, epoch %d; want %d", count, epoch, calls)
+	}
+}
