@@ -10,24 +10,37 @@ import (
 
 // RequestEmailChange mails a link to the new address, with which ConfirmEmail
 // makes it the user's. When somebody else has the address he is told instead,
-// and the caller learns nothing. The error is a *ValidationError or a 503.
+// and the caller learns nothing. The error is ErrNotFound, a *ValidationError or
+// a 503.
 func (a *Auth[U]) RequestEmailChange(ctx context.Context, user ID, address string) error {
 	stored, key, err := parseEmail(address)
 	if err != nil {
 		return &ValidationError{Fields: []FieldError{invalidEmail(address, err)}}
 	}
-	message := Message{Kind: MailConfirmEmail, UserID: user, Email: stored}
+	asking, err := a.config.Store.UserByID(ctx, user)
+	if err != nil {
+		return err
+	}
+	base, message := a.fields.Base(asking), Message{Kind: MailConfirmEmail, Email: stored}
 	switch other, err := a.config.Store.UserByEmail(ctx, key); {
 	case err == nil:
-		base := a.fields.Base(other)
-		message = Message{Kind: MailAlreadyRegistered, UserID: base.ID, Email: base.Email}
+		base = a.fields.Base(other)
+		message = Message{Kind: MailAlreadyRegistered, Email: base.Email}
 	case !errors.Is(err, ErrNotFound):
 		return unavailable(err)
 	}
-	if err := a.post(ctx, message); err != nil {
+	if err := a.post(ctx, base, message); err != nil {
 		return unavailable(err)
 	}
+	a.emit(ctx, Event{Kind: EventRequestVerify, UserID: user})
 	return nil
+}
+
+func (a *Auth[U]) emailToken(u *User, address string) (string, error) {
+	secret := a.config.VerifySecret
+	return signOneTime(secret, audienceEmail, a.config.VerifyLifetime, a.config.now(), jwtClaims{
+		Subject: string(u.ID), Email: address, ID: stateOf(secret, u),
+	})
 }
 
 // ConfirmEmail makes the address that the token was mailed to the user's, and

@@ -17,12 +17,19 @@ func (a *Auth[U]) inTx(ctx context.Context, f func(context.Context) error) error
 // notify puts a mail to the user into the outbox. Without an outbox it does
 // nothing.
 func (a *Auth[U]) notify(ctx context.Context, kind MessageKind, user *User, data map[string]string) error {
-	return a.post(ctx, Message{Kind: kind, UserID: user.ID, Email: user.Email, Data: data})
+	return a.post(ctx, user, Message{Kind: kind, Email: user.Email, Data: data})
 }
 
-func (a *Auth[U]) post(ctx context.Context, m Message) error {
+// post is notify for another address than the user's own.
+func (a *Auth[U]) post(ctx context.Context, user *User, m Message) error {
 	if a.config.Outbox == nil {
 		return nil
+	}
+	if state := a.stateFor(m.Kind, user); state != "" {
+		m.Data = map[string]string{"state": state}
+	}
+	if m.Kind != MailNone {
+		m.UserID = user.ID
 	}
 	m.CreatedAt = a.config.now()
 	m.DueAt = m.CreatedAt
@@ -57,37 +64,38 @@ func (a *Auth[U]) notifyOfSignIn(ctx context.Context, user *User, authn Authenti
 	}
 }
 
-// NewVerifyToken makes a token for Verify. The error is ErrNotFound when there is
-// nothing to verify: the user is gone, inactive or verified.
-func (a *Auth[U]) NewVerifyToken(ctx context.Context, user ID) (string, error) {
-	u, err := a.activeUser(ctx, user)
-	if err != nil || u.IsVerified {
-		return "", errors.Join(err, ErrNotFound)
+// NewToken makes the token for the link in a message, when it is delivered: so
+// none lies in the outbox. The error is ErrNotFound when the message is not due
+// any more, because the user is not as he was when it was written: gone,
+// inactive, verified, or with another address or password.
+func (a *Auth[U]) NewToken(ctx context.Context, m Message) (string, error) {
+	u, err := a.activeUser(ctx, m.UserID)
+	switch {
+	case err != nil:
+		return "", err
+	case m.Data["state"] != a.stateFor(m.Kind, u), m.Kind == MailVerify && u.IsVerified:
+		return "", ErrNotFound
 	}
-	return a.verifyToken(ctx, u)
+	switch m.Kind {
+	case MailVerify:
+		return a.verifyToken(ctx, u)
+	case MailReset:
+		return a.resetToken(ctx, u)
+	case MailConfirmEmail:
+		return a.emailToken(u, m.Email)
+	}
+	return "", nil // no link
 }
 
-// NewResetToken makes a token for ResetPassword. The error is ErrNotFound when
-// the user is gone or inactive.
-func (a *Auth[U]) NewResetToken(ctx context.Context, user ID) (string, error) {
-	u, err := a.activeUser(ctx, user)
-	if err != nil {
-		return "", err
+// stateFor is what a message with a link is written for.
+func (a *Auth[U]) stateFor(kind MessageKind, u *User) string {
+	switch kind {
+	case MailVerify, MailConfirmEmail:
+		return stateOf(a.config.VerifySecret, u)
+	case MailReset:
+		return stateOf(a.config.ResetSecret, u)
 	}
-	return a.resetToken(ctx, u)
-}
-
-// NewEmailToken makes a token for ConfirmEmail. The error is ErrNotFound when
-// the user is gone or inactive.
-func (a *Auth[U]) NewEmailToken(ctx context.Context, user ID, newEmail string) (string, error) {
-	u, err := a.activeUser(ctx, user)
-	if err != nil {
-		return "", err
-	}
-	secret := a.config.VerifySecret
-	return signOneTime(secret, audienceEmail, a.config.VerifyLifetime, a.config.now(), jwtClaims{
-		Subject: string(u.ID), Email: newEmail, ID: stateOf(secret, u),
-	})
+	return ""
 }
 
 func (a *Auth[U]) activeUser(ctx context.Context, id ID) (*User, error) {

@@ -23,7 +23,7 @@ const (
 )
 
 // Message is a mail that waits in the outbox. It holds no secret: tokens are
-// made when it is delivered.
+// made when it is delivered, by Auth.NewToken.
 type Message struct {
 	ID        string
 	Kind      MessageKind
@@ -34,7 +34,7 @@ type Message struct {
 	Attempts  int               // so far
 	LastError string            // of the last attempt
 	Dead      bool              // given up
-	Data      map[string]string // what the text says: "ip", "user_agent", "time", …
+	Data      map[string]string // what the text says ("ip", "user_agent", "time", …) and what the link is for ("state")
 }
 
 // Outbox keeps messages from the moment the change that caused them is committed

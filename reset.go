@@ -51,42 +51,47 @@ func (a *Auth[U]) ResetPassword(ctx context.Context, token, password string) (us
 	if err != nil {
 		return nil, badToken(ErrBadResetToken, err)
 	}
-	old, err := a.config.Store.UserByID(ctx, ID(claims.Subject))
-	if errors.Is(err, ErrNotFound) {
-		return nil, ErrBadResetToken
+	var hash string
+	for range 5 { // a sign-in may bring the hash up to date between our read and our write
+		old, err := a.config.Store.UserByID(ctx, ID(claims.Subject))
+		if errors.Is(err, ErrNotFound) {
+			return nil, ErrBadResetToken
+		}
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		base := a.fields.Base(old)
+		good, err := a.goodFingerprint(ctx, claims.Fingerprint, base)
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		if !good || !base.IsActive { // also if somebody else has used it meanwhile
+			return nil, ErrBadResetToken
+		}
+		if hash == "" {
+			if err := a.checkPassword(ctx, old, password, "RESET_PASSWORD_INVALID_PASSWORD"); err != nil {
+				return nil, err
+			}
+			if hash, err = a.config.Passwords.Hash(ctx, password); err != nil {
+				return nil, unavailable(err)
+			}
+		}
+		changed := *old
+		a.fields.Base(&changed).HashedPassword = hash
+		a.fields.Base(&changed).Epoch++
+		err = a.commit(ctx, old, &changed, Change[U]{Password: &password})
+		if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		if hook := a.config.Hooks.AfterResetPassword; hook != nil {
+			a.after("AfterResetPassword", func() { hook(ctx, &changed) })
+		}
+		return &changed, nil
 	}
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	base := a.fields.Base(old)
-	good, err := a.goodFingerprint(ctx, claims.Fingerprint, base)
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	if !good || !base.IsActive {
-		return nil, ErrBadResetToken
-	}
-	if err := a.checkPassword(ctx, old, password, "RESET_PASSWORD_INVALID_PASSWORD"); err != nil {
-		return nil, err
-	}
-	hash, err := a.config.Passwords.Hash(ctx, password)
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	changed := *old
-	a.fields.Base(&changed).HashedPassword = hash
-	a.fields.Base(&changed).Epoch++
-	err = a.commit(ctx, old, &changed, Change[U]{Password: &password})
-	if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) { // somebody else has used it, or changed what it was for
-		return nil, ErrBadResetToken
-	}
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	if hook := a.config.Hooks.AfterResetPassword; hook != nil {
-		a.after("AfterResetPassword", func() { hook(ctx, &changed) })
-	}
-	return &changed, nil
+	return nil, unavailable(ErrConflict)
 }
 
 // goodFingerprint accepts usher's fingerprints and FastAPI Users'.

@@ -96,11 +96,11 @@ func (a *Auth[U]) prepareMail(ctx context.Context, address string, kind MessageK
 	if err != nil {
 		return nil, "", unavailable(err)
 	}
-	message := Message{Kind: kind, UserID: base.ID, Email: base.Email}
+	message := Message{Kind: kind, Email: base.Email}
 	if base == &stranger || !deserves(base) {
 		user, token, message = nil, "", Message{Kind: MailNone}
 	}
-	if err := a.post(ctx, message); err != nil {
+	if err := a.post(ctx, base, message); err != nil {
 		return nil, "", unavailable(err)
 	}
 	return user, token, nil
