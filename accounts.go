@@ -87,7 +87,7 @@ func (a *Auth[U]) checkUser(ctx context.Context, user *U) error {
 	}
 	base.Email = stored
 	if v, ok := any(user).(interface{ Validate(context.Context) error }); ok {
-		return before("Validate", func() error { return v.Validate(ctx) })
+		return before("Validate", func() error { return asInvalid(v.Validate(ctx)) })
 	}
 	return nil
 }
@@ -112,8 +112,10 @@ type Change[U any] struct {
 	// KeepSession names the one session that survives a change of the password;
 	// empty: none does.
 	KeepSession string
-	proved      *U       // as whom the user has proved himself, for errUserChanged
-	members     []string // as the request named them, for AfterUpdate
+
+	onlyIf  func(user *U) bool // else it is not made: errUserChanged
+	asks    string             // an address to be confirmed before it takes effect
+	members []string           // as the request named them, for AfterUpdate
 }
 
 // UpdateUser changes a user and returns it as it is then. The error is
@@ -128,7 +130,7 @@ func (a *Auth[U]) UpdateUser(ctx context.Context, id ID, change Change[U]) (user
 		if err != nil {
 			return nil, err
 		}
-		if change.proved != nil && !a.provesStill(old, change.proved) {
+		if change.onlyIf != nil && !change.onlyIf(old) {
 			return nil, errUserChanged
 		}
 		changed, err := a.apply(ctx, old, change, &hash)
@@ -143,6 +145,9 @@ func (a *Auth[U]) UpdateUser(ctx context.Context, id ID, change Change[U]) (user
 			return nil, ErrEmailExists
 		case err != nil:
 			return nil, err
+		}
+		if change.asks != "" {
+			a.emit(ctx, Event{Kind: EventRequestVerify, UserID: a.fields.Base(changed).ID})
 		}
 		if hook := a.config.Hooks.AfterUpdate; hook != nil {
 			a.after("AfterUpdate", func() { hook(ctx, changed, change.members) })
@@ -220,7 +225,11 @@ func (a *Auth[U]) commit(ctx context.Context, old, changed *U, change Change[U])
 		if err := a.config.Store.UpdateUser(ctx, old, changed); err != nil {
 			return err
 		}
-		return a.notifyOfChange(ctx, a.fields.Base(old), a.fields.Base(changed), change.Password != nil)
+		err := a.notifyOfChange(ctx, a.fields.Base(old), a.fields.Base(changed), change.Password != nil)
+		if err != nil || change.asks == "" {
+			return err
+		}
+		return a.askToConfirm(ctx, a.fields.Base(changed), change.asks)
 	})
 	if err != nil {
 		return err

@@ -13,27 +13,34 @@ import (
 // and the caller learns nothing. The error is ErrNotFound, a *ValidationError or
 // a 503.
 func (a *Auth[U]) RequestEmailChange(ctx context.Context, user ID, address string) error {
-	stored, key, err := parseEmail(address)
-	if err != nil {
+	if _, err := EmailKey(address); err != nil {
 		return &ValidationError{Fields: []FieldError{invalidEmail(address, err)}}
 	}
 	asking, err := a.config.Store.UserByID(ctx, user)
 	if err != nil {
 		return err
 	}
-	base, message := a.fields.Base(asking), Message{Kind: MailConfirmEmail, Email: stored}
-	switch other, err := a.config.Store.UserByEmail(ctx, key); {
-	case err == nil:
-		base = a.fields.Base(other)
-		message = Message{Kind: MailAlreadyRegistered, Email: base.Email}
-	case !errors.Is(err, ErrNotFound):
-		return unavailable(err)
-	}
-	if err := a.post(ctx, base, message); err != nil {
+	if err := a.askToConfirm(ctx, a.fields.Base(asking), address); err != nil {
 		return unavailable(err)
 	}
 	a.emit(ctx, Event{Kind: EventRequestVerify, UserID: user})
 	return nil
+}
+
+// askToConfirm puts the mail to a new address of the user, or to whoever has it,
+// into the outbox.
+func (a *Auth[U]) askToConfirm(ctx context.Context, user *User, address string) error {
+	stored, key, err := parseEmail(address)
+	if err != nil {
+		return err
+	}
+	switch other, err := a.config.Store.UserByEmail(ctx, key); {
+	case err == nil:
+		return a.notify(ctx, MailAlreadyRegistered, a.fields.Base(other), nil)
+	case !errors.Is(err, ErrNotFound):
+		return err
+	}
+	return a.post(ctx, user, Message{Kind: MailConfirmEmail, Email: stored})
 }
 
 func (a *Auth[U]) emailToken(u *User, address string) (string, error) {
@@ -46,42 +53,29 @@ func (a *Auth[U]) emailToken(u *User, address string) (string, error) {
 // ConfirmEmail makes the address that the token was mailed to the user's, and
 // verified. The error is ErrBadVerifyToken, also when somebody else has the
 // address by now. Of several calls with one token exactly one succeeds.
-func (a *Auth[U]) ConfirmEmail(ctx context.Context, token string) (user *U, err error) {
-	defer func() {
-		e := Event{Kind: EventUpdate, Err: err}
-		if user != nil {
-			e.UserID = a.fields.Base(user).ID
-		}
-		a.emit(ctx, e)
-	}()
+func (a *Auth[U]) ConfirmEmail(ctx context.Context, token string) (*U, error) {
 	claims, err := a.parseOneTime(token, a.config.VerifySecret, audienceEmail)
 	if err != nil {
-		return nil, badToken(ErrBadVerifyToken, err)
+		err = badToken(ErrBadVerifyToken, err)
+		a.emit(ctx, Event{Kind: EventUpdate, Err: err})
+		return nil, err
 	}
-	old, err := a.config.Store.UserByID(ctx, ID(claims.Subject))
-	if errors.Is(err, ErrNotFound) {
-		return nil, ErrBadVerifyToken
-	}
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	base := a.fields.Base(old)
-	if _, same := inState(claims, a.config.VerifySecret, base); !same || !base.IsActive {
-		return nil, ErrBadVerifyToken
-	}
-	changed := *old
-	to := a.fields.Base(&changed)
-	to.Email, to.IsVerified = claims.Email, true
-	to.Epoch++
-	err = a.commit(ctx, old, &changed, Change[U]{Email: &claims.Email})
+	user, err := a.UpdateUser(ctx, ID(claims.Subject), Change[U]{
+		Email: &claims.Email, IsVerified: new(true), members: []string{"email"},
+		onlyIf: func(now *U) bool {
+			base := a.fields.Base(now)
+			_, same := inState(claims, a.config.VerifySecret, base)
+			return same && base.IsActive
+		},
+	})
+	var refusal *Error
 	switch {
-	case errors.Is(err, ErrConflict), errors.Is(err, ErrEmailTaken), errors.Is(err, ErrNotFound):
+	case errors.Is(err, ErrEmailExists), errors.Is(err, errUserChanged):
 		return nil, badToken(ErrBadVerifyToken, err)
-	case err != nil:
-		return nil, unavailable(err)
+	case errors.As(err, &refusal): // by a hook, or because of an outage
+		return nil, err
+	case errors.Is(err, ErrNotFound):
+		return nil, badToken(ErrBadVerifyToken, err)
 	}
-	if hook := a.config.Hooks.AfterUpdate; hook != nil {
-		a.after("AfterUpdate", func() { hook(ctx, &changed, []string{"email"}) })
-	}
-	return &changed, nil
+	return user, err
 }

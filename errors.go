@@ -132,6 +132,17 @@ func Invalid(field, msg string) *ValidationError {
 	}}}
 }
 
+// asInvalid makes a plain error of a user type's Validate a 422 for the whole
+// body.
+func asInvalid(err error) error {
+	var refusal *Error
+	var invalid *ValidationError
+	if err == nil || errors.As(err, &refusal) || errors.As(err, &invalid) {
+		return err
+	}
+	return &ValidationError{Fields: []FieldError{{Type: "value_error", Loc: []any{"body"}, Msg: "Value error, " + err.Error()}}}
+}
+
 // Error names every field and its fault.
 func (e *ValidationError) Error() string {
 	faults := make([]string, len(e.Fields))

@@ -136,8 +136,8 @@ func (a *Auth[U]) register(w http.ResponseWriter, r *http.Request) error {
 	}
 	hide := a.config.Registration.HideExistingAccounts
 	err = a.Register(r.Context(), user, *password)
-	if hide && errors.Is(err, ErrUserExists) {
-		err = a.tellOwner(r.Context(), *email)
+	if taken := errors.Is(err, ErrUserExists); hide && (taken || err == nil) {
+		err = a.tellOwner(r.Context(), *email, taken)
 	}
 	if err != nil {
 		return err
@@ -151,12 +151,13 @@ func (a *Auth[U]) register(w http.ResponseWriter, r *http.Request) error {
 }
 
 // tellOwner mails to whoever has an address that somebody tried to register it.
-func (a *Auth[U]) tellOwner(ctx context.Context, address string) error {
+// If it was not taken it only does the same work.
+func (a *Auth[U]) tellOwner(ctx context.Context, address string, taken bool) error {
 	owner, err := a.UserByEmail(ctx, address)
-	if err != nil {
-		return unavailable(err)
+	if err == nil && taken {
+		err = a.notify(ctx, MailAlreadyRegistered, a.fields.Base(owner), nil)
 	}
-	if err := a.notify(ctx, MailAlreadyRegistered, a.fields.Base(owner), nil); err != nil {
+	if err != nil {
 		return unavailable(err)
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -115,11 +116,36 @@ func backendOptions(backend string) []siteOption {
 	return nil
 }
 
+// emptyDatabase is a file with the schema and no rows: to make it takes longer
+// than many a test.
+var emptyDatabase = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "usher-site")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "empty.db")
+	db, err := sqlite.Open[User](context.Background(), file)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.Close(); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(file)
+})
+
 // newSite opens a site with the plain backends.
 func newSite(t testing.TB, options ...siteOption) *site {
 	t.Helper()
 	s := &site{file: filepath.Join(t.TempDir(), "site.db"), log: &logBuffer{}, events: &eventLog{}, hasher: newWeakPasswords()}
-	var err error
+	empty, err := emptyDatabase()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(s.file, empty, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if s.db, err = sqlite.Open[User](t.Context(), s.file); err != nil {
 		t.Fatal(err)
 	}

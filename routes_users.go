@@ -31,17 +31,17 @@ func (a *Auth[U]) patchMe(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	change.KeepSession = authn.SessionID
-	if change.Email != nil && a.confirmsEmail() && !sameEmail(*change.Email, a.fields.Base(user).Email) {
-		return a.patchEmail(w, r, b, user, change)
-	}
-	if change.Password == nil && change.Email == nil || a.config.InsecureUpdateWithoutPassword {
+	proves := (change.Password != nil || change.Email != nil) && !a.config.InsecureUpdateWithoutPassword
+	a.confirmFirst(user, &change)
+	if !proves {
 		return a.writeUpdate(w, r, authn.UserID, change)
 	}
 	for range 3 { // the password may change between the proof and the update
 		if err = a.proveCurrentPassword(r, user, b); err != nil {
 			return err
 		}
-		change.proved = user
+		then := user
+		change.onlyIf = func(now *U) bool { return a.provesStill(now, then) }
 		if err = a.writeUpdate(w, r, authn.UserID, change); !errors.Is(err, errUserChanged) {
 			return err
 		}
@@ -52,30 +52,14 @@ func (a *Auth[U]) patchMe(w http.ResponseWriter, r *http.Request) error {
 	return unavailable(ErrConflict)
 }
 
-// confirmsEmail tells whether a new address takes effect only when it is proved.
-func (a *Auth[U]) confirmsEmail() bool {
-	return a.config.Outbox != nil && !a.config.InsecureUnconfirmedEmailChange
-}
-
-// patchEmail applies the rest of a change and mails a link to the new address.
-func (a *Auth[U]) patchEmail(w http.ResponseWriter, r *http.Request, b *body, user *U, change Change[U]) error {
-	if !a.config.InsecureUpdateWithoutPassword {
-		if err := a.proveCurrentPassword(r, user, b); err != nil {
-			return err
-		}
-		change.proved = user
+// confirmFirst makes a new address one that takes effect when it is confirmed,
+// unless the configuration says otherwise.
+func (a *Auth[U]) confirmFirst(user *U, change *Change[U]) {
+	if a.config.Outbox == nil || a.config.InsecureUnconfirmedEmailChange || change.Email == nil || sameEmail(*change.Email, a.fields.Base(user).Email) {
+		return
 	}
-	address, id := *change.Email, a.fields.Base(user).ID
-	change.Email = nil
-	user, err := a.UpdateUser(r.Context(), id, change)
-	if err != nil {
-		return err
-	}
-	if err := a.RequestEmailChange(r.Context(), id, address); err != nil {
-		return err
-	}
-	writeJSON(w, http.StatusOK, user)
-	return nil
+	change.asks, change.Email = *change.Email, nil
+	change.members = slices.DeleteFunc(change.members, func(name string) bool { return name == "email" })
 }
 
 // freshSignIn is how old a sign-in may be that stands in for a password.
