@@ -35,6 +35,7 @@ type settings struct {
 // app is the recorded application: one Auth for each way in which its routes
 // were configured, all over the same stores.
 type app struct {
+	provider string // base URL of the OAuth provider
 	users    *sqlstore.Store[user]
 	redis    *redisstore.Store
 	outbox   outbox
@@ -48,7 +49,7 @@ func newApp(ctx context.Context, s settings) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &app{users: users}
+	a := &app{users: users, provider: s.provider}
 	if a.redis, err = redisstore.Open(ctx, s.redis); err != nil {
 		a.close()
 		return nil, err

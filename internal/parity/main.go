@@ -39,7 +39,11 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer app.close()
-	server := &http.Server{Addr: os.Getenv("PARITY_ADDR"), Handler: app.handler(), ReadHeaderTimeout: 5 * time.Second}
+	handler, err := app.handler()
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Addr: os.Getenv("PARITY_ADDR"), Handler: handler, ReadHeaderTimeout: 5 * time.Second}
 	go func() {
 		<-ctx.Done()
 		grace, cancel := context.WithTimeout(context.Background(), 10*time.Second)

@@ -8,16 +8,19 @@ import (
 	"usher"
 )
 
-func (a *app) handler() http.Handler {
-	mux := http.NewServeMux()
+func (a *app) handler() (http.Handler, error) {
+	mux, verified := http.NewServeMux(), http.NewServeMux()
 	a.auth.Mount(mux)
-	verified := http.StripPrefix("/rv", a.verified.Handler())
-	for _, path := range []string{"/rv/auth/jwt/", "/rv/auth/cookie/", "/rv/users/"} {
-		mux.Handle(path, verified)
+	a.verified.Mount(verified)
+	if err := a.oauthRoutes(mux, verified); err != nil {
+		return nil, err
+	}
+	for _, path := range []string{"/rv/auth/jwt/", "/rv/auth/cookie/", "/rv/auth/associate/", "/rv/users/"} {
+		mux.Handle(path, http.StripPrefix("/rv", verified))
 	}
 	a.protectedRoutes(mux)
 	a.testHooks(mux)
-	return usher.ExactPaths(mux)
+	return usher.ExactPaths(mux), nil
 }
 
 // protectedRoutes are the recorded application's own: one for each way to ask

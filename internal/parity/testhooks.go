@@ -158,9 +158,13 @@ func (a *app) peek(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	accounts, err := a.users.OAuthAccounts(r.Context(), u.ID)
+	if err != nil {
+		return nil, err
+	}
 	return map[string]any{
 		"email": u.Email, "hashed_password": u.HashedPassword, "first_name": u.FirstName,
 		"is_active": u.IsActive, "is_superuser": u.IsSuperuser, "is_verified": u.IsVerified,
-		"oauth_accounts": 0,
+		"oauth_accounts": len(accounts),
 	}, nil
 }
