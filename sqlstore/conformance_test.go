@@ -6,53 +6,66 @@ import (
 	"testing"
 
 	"usher"
+	"usher/sqlstore"
 	"usher/ushertest"
 )
 
-func TestUserStoreConformance(t *testing.T) {
+// ofBothKinds runs a test on stores with each kind of id.
+func ofBothKinds(t *testing.T, test func(t *testing.T, newStore func(*testing.T) *sqlstore.Store[Member])) {
 	t.Parallel()
-	ushertest.TestUserStore(t, func(t *testing.T) usher.UserStore[Member] {
-		store, _ := open[Member](t)
-		return store
-	},
-		func(m *Member) { m.FirstName = "Zoë" },
-		func(m *Member) { m.Plan = "gold" })
+	for kind, options := range map[string][]sqlstore.Option{"UUIDs": nil, "integers": {sqlstore.IntegerIDs}} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			test(t, func(t *testing.T) *sqlstore.Store[Member] {
+				store, _ := open[Member](t, options...)
+				return store
+			})
+		})
+	}
+}
+
+// newUsers returns a function that makes one more user in a store.
+func newUsers(store *sqlstore.Store[Member]) func(*testing.T) usher.ID {
+	var n atomic.Int64
+	return func(t *testing.T) usher.ID {
+		return newMember(t, store, fmt.Sprintf("user%d@example.com", n.Add(1))).ID
+	}
+}
+
+func TestUserStoreConformance(t *testing.T) {
+	ofBothKinds(t, func(t *testing.T, newStore func(*testing.T) *sqlstore.Store[Member]) {
+		ushertest.TestUserStore(t, func(t *testing.T) usher.UserStore[Member] { return newStore(t) },
+			func(m *Member) { m.FirstName = "Zoë" },
+			func(m *Member) { m.Plan = "gold" })
+	})
 }
 
 func TestSessionStoreConformance(t *testing.T) {
-	t.Parallel()
-	ushertest.TestSessionStore(t, func(t *testing.T) (usher.SessionStore, func(*testing.T) usher.ID) {
-		store, _ := open[Member](t)
-		var n atomic.Int64
-		return store, func(t *testing.T) usher.ID {
-			return newMember(t, store, fmt.Sprintf("user%d@example.com", n.Add(1))).ID
-		}
+	ofBothKinds(t, func(t *testing.T, newStore func(*testing.T) *sqlstore.Store[Member]) {
+		ushertest.TestSessionStore(t, func(t *testing.T) (usher.SessionStore, func(*testing.T) usher.ID) {
+			store := newStore(t)
+			return store, newUsers(store)
+		})
 	})
 }
 
 func TestOneTimeStoreConformance(t *testing.T) {
-	t.Parallel()
-	ushertest.TestOneTimeStore(t, func(t *testing.T) usher.OneTimeStore {
-		store, _ := open[Member](t)
-		return store
+	ofBothKinds(t, func(t *testing.T, newStore func(*testing.T) *sqlstore.Store[Member]) {
+		ushertest.TestOneTimeStore(t, func(t *testing.T) usher.OneTimeStore { return newStore(t) })
 	})
 }
 
 func TestOAuthAccountStoreConformance(t *testing.T) {
-	t.Parallel()
-	ushertest.TestOAuthAccountStore(t, func(t *testing.T) (usher.OAuthAccountStore, func(*testing.T) usher.ID) {
-		store, _ := open[Member](t)
-		var n atomic.Int64
-		return store, func(t *testing.T) usher.ID {
-			return newMember(t, store, fmt.Sprintf("user%d@example.com", n.Add(1))).ID
-		}
+	ofBothKinds(t, func(t *testing.T, newStore func(*testing.T) *sqlstore.Store[Member]) {
+		ushertest.TestOAuthAccountStore(t, func(t *testing.T) (usher.OAuthAccountStore, func(*testing.T) usher.ID) {
+			store := newStore(t)
+			return store, newUsers(store)
+		})
 	})
 }
 
 func TestOutboxConformance(t *testing.T) {
-	t.Parallel()
-	ushertest.TestOutbox(t, func(t *testing.T) usher.Outbox {
-		store, _ := open[Member](t)
-		return store
+	ofBothKinds(t, func(t *testing.T, newStore func(*testing.T) *sqlstore.Store[Member]) {
+		ushertest.TestOutbox(t, func(t *testing.T) usher.Outbox { return newStore(t) })
 	})
 }

@@ -24,13 +24,16 @@ const (
 	kindBytes
 	kindTime
 	kindJSON
-	kindOther // a driver.Valuer, which decides for itself
+	kindOther  // a driver.Valuer, which decides for itself
+	kindUserID // kindText or kindInt, as the store's userIDs say
 )
 
 // syntax is everything in which a dialect differs from the others. Statements
 // are otherwise written once, with ? for parameters, from what all dialects
 // understand: no RETURNING, no upsert, no LIMIT in DELETE or in an IN subquery.
 type syntax struct {
+	ids userIDs // of the store; everything else is the dialect's
+
 	rebind func(query string) string // ? to the dialect's placeholders
 	quote  func(name string) string  // an identifier that may be a keyword
 	time   func(t time.Time) any     // what a time is sent as
@@ -62,6 +65,12 @@ type syntax struct {
 	// holds tells whether a column of a type can hold every value of a kind.
 	holds func(columnType string, k kind) bool
 
+	// numbered tells whether a column users.id of a type is one of integers that
+	// the database itself finds.
+	numbered func(columnType string) bool
+	// placeholders are the pairs of what stands in the migrations for what
+	// depends on the kind of the users' ids, and what it stands for.
+	placeholders map[kind][]string
 	// begin starts a transaction and waits for all others that change the schema.
 	begin []string
 	// versions makes the table of the migrations' versions if there is none, as
@@ -69,12 +78,20 @@ type syntax struct {
 	versions []string
 }
 
-func (d Dialect) syntax() (syntax, error) {
+func (d Dialect) syntax(options []Option) (syntax, error) {
+	ids, err := userIDsOf(options)
+	if err != nil {
+		return syntax{}, err
+	}
+	var y syntax
 	switch d {
 	case SQLite:
-		return sqliteSyntax, nil
+		y = sqliteSyntax
+	default:
+		return syntax{}, fmt.Errorf("sqlstore: unknown dialect %q", string(d))
 	}
-	return syntax{}, fmt.Errorf("sqlstore: unknown dialect %q", string(d))
+	y.ids = ids
+	return y, nil
 }
 
 var sqliteSyntax = syntax{
@@ -119,6 +136,20 @@ var sqliteSyntax = syntax{
 		return true
 	},
 
+	// This very word makes it the number of the row, which SQLite finds.
+	numbered: func(columnType string) bool { return strings.EqualFold(columnType, "INTEGER") },
+	placeholders: map[kind][]string{
+		kindText: {
+			"{users.id}", "TEXT    NOT NULL PRIMARY KEY, -- UUID in canonical text",
+			"{users}", "STRICT, WITHOUT ROWID",
+			"{user_id}", "TEXT   ",
+		},
+		kindInt: {
+			"{users.id}", "INTEGER PRIMARY KEY AUTOINCREMENT, -- no number is used again",
+			"{users}", "STRICT", // AUTOINCREMENT wants its row id; the id is it
+			"{user_id}", "INTEGER",
+		},
+	},
 	begin: []string{`BEGIN IMMEDIATE`},
 	versions: []string{
 		`CREATE TABLE IF NOT EXISTS ` + versionTable + ` (

@@ -32,10 +32,10 @@ var (
 )
 
 // open opens a new store, which the test closes, and tells its path.
-func open[U any, P usher.UserOf[U]](t testing.TB) (*sqlstore.Store[U], string) {
+func open[U any, P usher.UserOf[U]](t testing.TB, options ...sqlstore.Option) (*sqlstore.Store[U], string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "test.db")
-	store, err := sqlite.Open[U, P](context.Background(), path)
+	store, err := sqlite.Open[U, P](context.Background(), path, options...)
 	if err != nil {
 		t.Fatal(err)
 	}

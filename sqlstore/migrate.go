@@ -10,6 +10,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"testing/fstest"
 	"time"
 )
 
@@ -25,11 +26,20 @@ const versionTable = "usher_migrations"
 //
 //	goose -table usher_migrations -dir <copy of the files> sqlite app.db up
 //
-// instead of Migrate. It has no files for an unknown dialect.
-func Migrations(d Dialect) fs.FS {
-	files, err := fs.Sub(migrationFiles, path.Join("migrations", string(d)))
+// instead of Migrate. (os.CopyFS makes that copy: the files in usher's source have
+// placeholders.) It has no files for an unknown dialect.
+func Migrations(d Dialect, options ...Option) fs.FS {
+	files := fstest.MapFS{}
+	y, err := d.syntax(options)
 	if err != nil {
-		return embed.FS{}
+		return files
+	}
+	migrations, err := migrationsOf(d, y)
+	if err != nil { // which a test would have shown
+		return files
+	}
+	for _, m := range migrations {
+		files[m.name] = &fstest.MapFile{Data: []byte(m.text), Mode: 0o444}
 	}
 	return files
 }
@@ -37,13 +47,13 @@ func Migrations(d Dialect) fs.FS {
 // Migrate brings the schema up to date and returns the names of the files it
 // applied. Each is applied in a transaction of its own; callers at the same
 // time wait for each other. The error says so if the schema is newer than this
-// program: an old program must not write to it.
-func Migrate(ctx context.Context, db *sql.DB, d Dialect) (applied []string, err error) {
-	y, err := d.syntax()
+// program, which must not write to it then, or has ids of another kind.
+func Migrate(ctx context.Context, db *sql.DB, d Dialect, options ...Option) (applied []string, err error) {
+	y, err := d.syntax(options)
 	if err != nil {
 		return nil, err
 	}
-	migrations, err := migrationsOf(d)
+	migrations, err := migrationsOf(d, y)
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +66,15 @@ func Migrate(ctx context.Context, db *sql.DB, d Dialect) (applied []string, err 
 			for version := range done {
 				if newest := migrations[len(migrations)-1].version; version > newest {
 					return fmt.Errorf("the schema has version %d, but this program knows only up to %d: run a newer one", version, newest)
+				}
+			}
+			if done[migrations[0].version] { // else the table is not usher's
+				live, err := columnsOf(ctx, conn, y, usersTable)
+				if err != nil {
+					return err
+				}
+				if err := y.checkUserIDs(live); err != nil {
+					return err
 				}
 			}
 			if done[m.version] {
@@ -78,12 +97,12 @@ func Migrate(ctx context.Context, db *sql.DB, d Dialect) (applied []string, err 
 
 // Script returns the SQL of the migrations after a version (0: of all), with
 // what marks them as applied, for operators who rather run it themselves.
-func Script(d Dialect, after int64) (string, error) {
-	y, err := d.syntax()
+func Script(d Dialect, after int64, options ...Option) (string, error) {
+	y, err := d.syntax(options)
 	if err != nil {
 		return "", err
 	}
-	migrations, err := migrationsOf(d)
+	migrations, err := migrationsOf(d, y)
 	if err != nil {
 		return "", err
 	}
@@ -102,7 +121,7 @@ func Script(d Dialect, after int64) (string, error) {
 
 type migration struct {
 	version    int64
-	name       string
+	name, text string
 	statements []string
 }
 
@@ -113,14 +132,18 @@ func (m migration) bookedStatements() []string {
 }
 
 // migrationsOf reads the migrations of a dialect in the order of their versions.
-func migrationsOf(d Dialect) (migrations []migration, err error) {
-	files := Migrations(d)
+func migrationsOf(d Dialect, y syntax) (migrations []migration, err error) {
+	files, err := fs.Sub(migrationFiles, path.Join("migrations", string(d)))
+	if err != nil {
+		return nil, err
+	}
+	placeholders := strings.NewReplacer(y.placeholders[y.ids.kind]...)
 	names, err := fs.Glob(files, "*.sql") // sorted, and the numbers have zeros in front
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range names {
-		text, err := fs.ReadFile(files, name)
+		template, err := fs.ReadFile(files, name)
 		if err != nil {
 			return nil, err
 		}
@@ -129,7 +152,8 @@ func migrationsOf(d Dialect) (migrations []migration, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("sqlstore: migration %s has no number", name)
 		}
-		migrations = append(migrations, migration{version, name, upStatements(string(text))})
+		text := placeholders.Replace(string(template))
+		migrations = append(migrations, migration{version, name, text, upStatements(text)})
 	}
 	return migrations, nil
 }

@@ -101,21 +101,23 @@ func TestMigrationIsAllOrNothing(t *testing.T) {
 // The script is what Migrate does.
 func TestScript(t *testing.T) {
 	t.Parallel()
-	script, err := sqlstore.Script(sqlstore.SQLite, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	byHand := openRaw(t, filepath.Join(t.TempDir(), "script.db"))
-	run(t, byHand, script)
-	migrated := openRaw(t, filepath.Join(t.TempDir(), "migrate.db"))
-	if _, err := sqlstore.Migrate(t.Context(), migrated, sqlstore.SQLite); err != nil {
-		t.Fatal(err)
-	}
-	if got, want := schemaOf(t, byHand), schemaOf(t, migrated); got != want {
-		t.Errorf("script:\n%s\nMigrate:\n%s", got, want)
-	}
-	if applied, err := sqlstore.Migrate(t.Context(), byHand, sqlstore.SQLite); err != nil || len(applied) > 0 {
-		t.Errorf("Migrate after the script applied %q, %v", applied, err)
+	for _, options := range [][]sqlstore.Option{nil, {sqlstore.IntegerIDs}} {
+		script, err := sqlstore.Script(sqlstore.SQLite, 0, options...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		byHand := openRaw(t, filepath.Join(t.TempDir(), "script.db"))
+		run(t, byHand, script)
+		migrated := openRaw(t, filepath.Join(t.TempDir(), "migrate.db"))
+		if _, err := sqlstore.Migrate(t.Context(), migrated, sqlstore.SQLite, options...); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := schemaOf(t, byHand), schemaOf(t, migrated); got != want {
+			t.Errorf("script:\n%s\nMigrate:\n%s", got, want)
+		}
+		if applied, err := sqlstore.Migrate(t.Context(), byHand, sqlstore.SQLite, options...); err != nil || len(applied) > 0 {
+			t.Errorf("Migrate after the script applied %q, %v", applied, err)
+		}
 	}
 	if rest := must(sqlstore.Script(sqlstore.SQLite, 99999)); strings.Contains(rest, "users") {
 		t.Errorf("script after the last version:\n%s", rest)

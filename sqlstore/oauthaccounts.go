@@ -35,7 +35,7 @@ func oauthAccountTargets(a *usher.OAuthAccount) []any {
 
 // OAuthAccounts implements usher.OAuthAccountStore. It returns the oldest 1000.
 func (s *Store[U]) OAuthAccounts(ctx context.Context, user usher.ID) ([]usher.OAuthAccount, error) {
-	key, err := userKey(user)
+	key, err := s.syntax.ids.key(user)
 	if err != nil {
 		return nil, nil // nobody has no accounts
 	}
@@ -55,7 +55,7 @@ func (s *Store[U]) OAuthAccounts(ctx context.Context, user usher.ID) ([]usher.OA
 // LinkOAuthAccount implements usher.OAuthAccountStore. The error is
 // usher.ErrNotFound when the user is gone.
 func (s *Store[U]) LinkOAuthAccount(ctx context.Context, account *usher.OAuthAccount) error {
-	user, err := userKey(account.UserID)
+	user, err := s.syntax.ids.key(account.UserID)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (s *Store[U]) UpdateOAuthAccount(ctx context.Context, account usher.OAuthAc
 
 // UnlinkOAuthAccount implements usher.OAuthAccountStore.
 func (s *Store[U]) UnlinkOAuthAccount(ctx context.Context, user usher.ID, id string) error {
-	key, err := userKey(user)
+	key, err := s.syntax.ids.key(user)
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ type table struct {
 
 // baseColumns are usher's own in the table of users.
 var baseColumns = []column{
-	{name: "id"}, {name: "email"}, {name: "email_key"}, {name: "hashed_password"},
+	{name: "id", kind: kindUserID}, {name: "email"}, {name: "email_key"}, {name: "hashed_password"},
 	{name: "is_active", kind: kindBool}, {name: "is_superuser", kind: kindBool}, {name: "is_verified", kind: kindBool},
 	{name: "epoch", kind: kindInt}, {name: "created_at", kind: kindTime}, {name: "updated_at", kind: kindTime},
 }
@@ -35,7 +35,7 @@ var baseColumns = []column{
 // otherTables are usher's own but for that of users.
 var otherTables = []table{
 	{"sessions", []column{
-		{name: "token_hash", kind: kindBytes}, {name: "id"}, {name: "user_id"},
+		{name: "token_hash", kind: kindBytes}, {name: "id"}, {name: "user_id", kind: kindUserID},
 		{name: "created_at", kind: kindTime}, {name: "last_seen_at", kind: kindTime},
 		{name: "expires_at", kind: kindTime}, {name: "auth_time", kind: kindTime},
 		{name: "methods", kind: kindJSON}, {name: "scopes", kind: kindJSON},
@@ -43,7 +43,7 @@ var otherTables = []table{
 	}},
 	{"used_tokens", []column{{name: "hash", kind: kindBytes}, {name: "expires_at", kind: kindTime}}},
 	{"oauth_accounts", []column{
-		{name: "id"}, {name: "user_id"}, {name: "provider"}, {name: "account_id"}, {name: "email"},
+		{name: "id"}, {name: "user_id", kind: kindUserID}, {name: "provider"}, {name: "account_id"}, {name: "email"},
 		{name: "access_token", kind: kindBytes}, {name: "refresh_token", kind: kindBytes},
 		{name: "expires_at", kind: kindTime}, {name: "created_at", kind: kindTime}, {name: "updated_at", kind: kindTime},
 	}},

@@ -14,7 +14,7 @@ import (
 // can be nil gets a column that can be NULL; the rows that exist read as the
 // zero value in every new field.
 func AddColumns[U any, P usher.UserOf[U]](ctx context.Context, db *sql.DB, d Dialect) (added []string, err error) {
-	y, err := d.syntax()
+	y, err := d.syntax(nil) // no field's column depends on an option
 	if err != nil {
 		return nil, err
 	}
@@ -51,6 +51,7 @@ func AddColumns[U any, P usher.UserOf[U]](ctx context.Context, db *sql.DB, d Dia
 // and says what to do about it.
 func (p *plan[U]) check(ctx context.Context, db *sql.DB, y syntax) error {
 	var faults []error
+	var otherIDs error
 	users := table{usersTable, append(baseColumns[:len(baseColumns):len(baseColumns)], p.custom...)}
 	for _, table := range append([]table{users}, otherTables...) {
 		live, err := columnsOf(ctx, db, y, table.name)
@@ -61,9 +62,20 @@ func (p *plan[U]) check(ctx context.Context, db *sql.DB, y syntax) error {
 			faults = append(faults, fmt.Errorf("sqlstore: %w", errNoTable(table.name)))
 			continue
 		}
+		if table.name == usersTable {
+			if otherIDs = y.checkUserIDs(live); otherIDs != nil {
+				faults = append(faults, fmt.Errorf("sqlstore: %w", otherIDs))
+			}
+		}
 		for _, c := range table.columns {
 			column, there := live[c.name]
 			delete(live, c.name)
+			if c.kind == kindUserID {
+				if otherIDs != nil {
+					continue // which is said already
+				}
+				c.kind = y.ids.kind
+			}
 			switch {
 			case !there && c.field == "":
 				faults = append(faults, fmt.Errorf("sqlstore: table %s has no column %s: is it usher's? Run sqlstore.Migrate", table.name, c.name))

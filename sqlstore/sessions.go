@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
 
 	"usher"
@@ -16,7 +17,7 @@ const maxListed = 1000
 // when the user is gone.
 func (s *Store[U]) CreateSession(ctx context.Context, token usher.TokenHash, x usher.Session) error {
 	const doing = "create session"
-	user, err := userKey(x.UserID)
+	user, err := s.syntax.ids.key(x.UserID)
 	if err != nil {
 		return err
 	}
@@ -85,13 +86,13 @@ func (s *Store[U]) DestroySession(ctx context.Context, token usher.TokenHash) er
 // ListSessions implements usher.SessionStore. It returns the newest 1000 and
 // leaves expired ones in.
 func (s *Store[U]) ListSessions(ctx context.Context, user usher.ID) ([]usher.Session, error) {
-	key, err := userKey(user)
+	key, err := s.syntax.ids.key(user)
 	if err != nil {
 		return nil, nil // nobody has no sessions
 	}
 	var sessions []usher.Session
 	err = s.list(ctx, s.rows(&s.statements.listSessions, key, maxListed), func(rows *sql.Rows) error {
-		x := usher.Session{UserID: usher.ID(key.(string))}
+		x := usher.Session{UserID: usher.ID(fmt.Sprint(key))}
 		err := rows.Scan(sessionTargets(nil, &x)...)
 		sessions = append(sessions, x)
 		return err
@@ -104,7 +105,7 @@ func (s *Store[U]) ListSessions(ctx context.Context, user usher.ID) ([]usher.Ses
 
 // RevokeSession implements usher.SessionStore.
 func (s *Store[U]) RevokeSession(ctx context.Context, user usher.ID, session string) error {
-	key, err := userKey(user)
+	key, err := s.syntax.ids.key(user)
 	if err != nil {
 		return err
 	}
@@ -113,7 +114,7 @@ func (s *Store[U]) RevokeSession(ctx context.Context, user usher.ID, session str
 
 // RevokeSessions implements usher.SessionStore.
 func (s *Store[U]) RevokeSessions(ctx context.Context, user usher.ID, keep string) (int, error) {
-	key, err := userKey(user)
+	key, err := s.syntax.ids.key(user)
 	if err != nil {
 		return 0, nil // nobody has no sessions
 	}

@@ -13,6 +13,8 @@
 // microsecond, in UTC) as such, types with both driver.Valuer and sql.Scanner
 // as these say, everything else as JSON. A nil pointer is NULL, and NULL is
 // read as the zero value.
+//
+// Users have UUIDs, unless the option [IntegerIDs] numbers them.
 package sqlstore
 
 import (
@@ -47,8 +49,8 @@ type Store[U any] struct {
 // number that read. The store takes both over: Close closes them.
 //
 // The error names every column that U needs and the tables do not have.
-func New[U any, P usher.UserOf[U]](ctx context.Context, read, write *sql.DB, d Dialect) (*Store[U], error) {
-	y, err := d.syntax()
+func New[U any, P usher.UserOf[U]](ctx context.Context, read, write *sql.DB, d Dialect, options ...Option) (*Store[U], error) {
+	y, err := d.syntax(options)
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ type account struct {
 }
 
 // openAccounts opens a store with two connections that read.
-func openAccounts(t *testing.T) *Store[account] {
+func openAccounts(t *testing.T, options ...Option) *Store[account] {
 	name := "file:" + filepath.Join(t.TempDir(), "test.db") + "?_foreign_keys=on"
 	var pools [2]*sql.DB
 	for i := range pools {
@@ -32,13 +32,13 @@ func openAccounts(t *testing.T) *Store[account] {
 		pools[i] = db
 	}
 	write, read := pools[0], pools[1]
-	if _, err := Migrate(t.Context(), write, SQLite); err != nil {
+	if _, err := Migrate(t.Context(), write, SQLite, options...); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := AddColumns[account](t.Context(), write, SQLite); err != nil {
 		t.Fatal(err)
 	}
-	s, err := New[account](t.Context(), read, write, SQLite)
+	s, err := New[account](t.Context(), read, write, SQLite, options...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,11 @@ func openAccounts(t *testing.T) *Store[account] {
 // No statement looks through a whole table.
 func TestQueryPlans(t *testing.T) {
 	t.Parallel()
-	s := openAccounts(t)
+	t.Run("UUIDs", func(t *testing.T) { checkQueryPlans(t, openAccounts(t)) })
+	t.Run("integers", func(t *testing.T) { checkQueryPlans(t, openAccounts(t, IntegerIDs)) })
+}
+
+func checkQueryPlans(t *testing.T, s *Store[account]) {
 	reads, writes := s.queries()
 	for _, queries := range []map[*statement]string{reads, writes} {
 		for where, query := range queries {
@@ -101,13 +105,21 @@ func stepsOf(t *testing.T, db *sql.DB, query string) (steps []string) {
 // Users are found by how their address begins, else in the order of their ids.
 func TestSearchPlans(t *testing.T) {
 	t.Parallel()
-	s := openAccounts(t)
+	t.Run("UUIDs", func(t *testing.T) {
+		checkSearchPlans(t, openAccounts(t), "PRIMARY KEY (id>?)", "INDEX sqlite_autoindex_users_2")
+	})
+	t.Run("integers", func(t *testing.T) {
+		checkSearchPlans(t, openAccounts(t, IntegerIDs), "INTEGER PRIMARY KEY (rowid>?)", "INDEX sqlite_autoindex_users_1")
+	})
+}
+
+func checkSearchPlans(t *testing.T, s *Store[account], byID, byEmail string) {
 	yes, when := true, time.Now()
 	for i := range 1 << 6 {
 		var q usher.UserQuery
-		index := "PRIMARY KEY (id>?)"
+		index := byID
 		for bit, set := range []func(){
-			func() { q.Email, index = "zo", "INDEX sqlite_autoindex_users_2 (email_key>? AND email_key<?)" },
+			func() { q.Email, index = "zo", byEmail+" (email_key>? AND email_key<?)" },
 			func() { q.IsActive = &yes }, func() { q.IsSuperuser = &yes }, func() { q.IsVerified = &yes },
 			func() { q.CreatedAfter = when }, func() { q.CreatedBefore = when },
 		} {
@@ -115,7 +127,7 @@ func TestSearchPlans(t *testing.T) {
 				set()
 			}
 		}
-		query, args := s.listQuery(q, "")
+		query, args := s.listQuery(q, s.syntax.ids.least)
 		if len(args) != strings.Count(query, "?") {
 			t.Errorf("%s: %d values", query, len(args))
 		}

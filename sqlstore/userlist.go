@@ -11,13 +11,12 @@ import (
 // q.After is no id. Users are found quickly by how their address begins; the
 // other conditions are held against one user after the other.
 func (s *Store[U]) ListUsers(ctx context.Context, q usher.UserQuery) ([]*U, error) {
-	after := ""
+	after := s.syntax.ids.least
 	if q.After != "" {
-		id, err := usher.ParseUUID(string(q.After))
-		if err != nil {
+		var err error
+		if after, err = s.syntax.ids.key(q.After); err != nil {
 			return nil, err
 		}
-		after = string(id)
 	}
 	query, args := s.listQuery(q, after)
 	var users []*U
@@ -38,7 +37,7 @@ func (s *Store[U]) ListUsers(ctx context.Context, q usher.UserQuery) ([]*U, erro
 const afterAll = "\U0010FFFF"
 
 // listQuery writes the statement that answers q, with its values.
-func (s *Store[U]) listQuery(q usher.UserQuery, after string) (query string, args []any) {
+func (s *Store[U]) listQuery(q usher.UserQuery, after any) (query string, args []any) {
 	query = `SELECT ` + s.plan.userList(s.syntax, "u") + ` FROM users u WHERE u.id > ?`
 	args = []any{after}
 	and := func(condition string, values ...any) {

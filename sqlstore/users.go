@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"time"
@@ -11,16 +12,9 @@ import (
 	"usher"
 )
 
-// userKey is what a user's id is kept as. The error is ErrNotFound for what is
-// no id.
-func userKey(id usher.ID) (any, error) {
-	uuid, err := usher.ParseUUID(string(id))
-	return string(uuid), err
-}
-
 // UserByID implements usher.UserStore.
 func (s *Store[U]) UserByID(ctx context.Context, id usher.ID) (*U, error) {
-	key, err := userKey(id)
+	key, err := s.syntax.ids.key(id)
 	if err != nil {
 		return nil, err
 	}
@@ -53,13 +47,12 @@ func (s *Store[U]) oneUser(ctx context.Context, doing string, st *statement, key
 func (s *Store[U]) CreateUser(ctx context.Context, u *U) error {
 	const doing = "create user"
 	b := s.plan.base(u)
-	id, now := b.ID, time.Now().UTC().Truncate(time.Microsecond)
-	if id == "" {
-		id = usher.NewID()
-	} else if parsed, err := usher.ParseUUID(string(id)); err == nil {
-		id = parsed
-	} else {
-		return wrap(doing, errors.New("the id is not a UUID"))
+	key, now := s.syntax.ids.next(), time.Now().UTC().Truncate(time.Microsecond)
+	if b.ID != "" {
+		var err error
+		if key, err = s.syntax.ids.key(b.ID); err != nil {
+			return wrap(doing, errors.New("the id is not a "+s.syntax.ids.what))
+		}
 	}
 	emailKey, err := usher.EmailKey(b.Email)
 	if err != nil {
@@ -69,23 +62,29 @@ func (s *Store[U]) CreateUser(ctx context.Context, u *U) error {
 	if err != nil {
 		return wrap(doing, err)
 	}
-	args := append([]any{string(id), b.Email, emailKey, b.HashedPassword, b.IsActive, b.IsSuperuser, b.IsVerified, b.Epoch,
+	args := append([]any{key, b.Email, emailKey, b.HashedPassword, b.IsActive, b.IsSuperuser, b.IsVerified, b.Epoch,
 		s.syntax.time(now), s.syntax.time(now)}, custom...)
-	_, err = s.exec(ctx, doing, &s.statements.createUser, args...)
+	ctx, cancel := s.limit(ctx)
+	defer cancel()
+	result, err := s.execute(ctx, &s.statements.createUser, args...)
 	if err != nil && s.syntax.double(err, "users.email_key") {
 		return usher.ErrEmailTaken
 	}
-	if err == nil {
-		b.ID, b.CreatedAt, b.UpdatedAt = id, now, now
+	if err == nil && key == nil {
+		key, err = result.LastInsertId()
 	}
-	return err
+	if err != nil {
+		return wrap(doing, err)
+	}
+	b.ID, b.CreatedAt, b.UpdatedAt = usher.ID(fmt.Sprint(key)), now, now
+	return nil
 }
 
 // UpdateUser implements usher.UserStore.
 func (s *Store[U]) UpdateUser(ctx context.Context, before, after *U) error {
 	const doing = "update user"
 	b := s.plan.base(before)
-	key, err := userKey(b.ID)
+	key, err := s.syntax.ids.key(b.ID)
 	if err != nil {
 		return err
 	}
@@ -188,7 +187,7 @@ func (s *Store[U]) changes(before, after *U) (set []string, args []any, err erro
 
 // DeleteUser implements usher.UserStore.
 func (s *Store[U]) DeleteUser(ctx context.Context, id usher.ID) error {
-	key, err := userKey(id)
+	key, err := s.syntax.ids.key(id)
 	if err != nil {
 		return err
 	}

@@ -36,7 +36,7 @@ const busyTimeout = 5 * time.Second
 // What was acknowledged is on the disk: a power cut cannot undo it. The file,
 // with those of the same name and the endings -wal and -shm, must be on a disk
 // of this machine, for SQLite needs memory shared by all processes that use it.
-func Open[U any, P usher.UserOf[U]](ctx context.Context, path string) (_ *sqlstore.Store[U], err error) {
+func Open[U any, P usher.UserOf[U]](ctx context.Context, path string, options ...sqlstore.Option) (_ *sqlstore.Store[U], err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("open SQLite database: %w", err)
@@ -75,13 +75,13 @@ func Open[U any, P usher.UserOf[U]](ctx context.Context, path string) (_ *sqlsto
 		}
 		pools = append(pools, read)
 	}
-	if _, err := sqlstore.Migrate(ctx, write, sqlstore.SQLite); err != nil {
+	if _, err := sqlstore.Migrate(ctx, write, sqlstore.SQLite, options...); err != nil {
 		return nil, err
 	}
 	if _, err := sqlstore.AddColumns[U, P](ctx, write, sqlstore.SQLite); err != nil {
 		return nil, err
 	}
-	return sqlstore.New[U, P](ctx, read, write, sqlstore.SQLite)
+	return sqlstore.New[U, P](ctx, read, write, sqlstore.SQLite, options...)
 }
 
 // nameOf returns the driver's name for the database at path, with its settings.

@@ -3,7 +3,7 @@
 -- every request looks them up by (WITHOUT ROWID), which saves it a lookup each.
 
 CREATE TABLE users (
-    id              TEXT    NOT NULL PRIMARY KEY, -- UUID in canonical text
+    id              {users.id}
     email           TEXT    NOT NULL,             -- as its user typed it
     email_key       TEXT    NOT NULL UNIQUE,      -- normalised and case-folded
     hashed_password TEXT    NOT NULL,             -- PHC string; '': no password
@@ -13,12 +13,12 @@ CREATE TABLE users (
     epoch           INTEGER NOT NULL DEFAULT 0,   -- counts what ended old links
     created_at      INTEGER NOT NULL,
     updated_at      INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
+) {users};
 
 CREATE TABLE sessions (
     token_hash   BLOB    NOT NULL PRIMARY KEY,    -- SHA-256; the token is nowhere
     id           TEXT    NOT NULL UNIQUE,         -- public
-    user_id      TEXT    NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    user_id      {user_id} NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     created_at   INTEGER NOT NULL,
     last_seen_at INTEGER NOT NULL,
     expires_at   INTEGER NOT NULL,

@@ -12,7 +12,7 @@ CREATE INDEX used_tokens_expires_at ON used_tokens (expires_at);
 
 CREATE TABLE oauth_accounts (
     id            TEXT    NOT NULL PRIMARY KEY,   -- UUID in canonical text
-    user_id       TEXT    NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    user_id       {user_id} NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     provider      TEXT    NOT NULL,               -- by its name in the configuration
     account_id    TEXT    NOT NULL,               -- the provider's own
     email         TEXT    NOT NULL,               -- as the provider gave it
