@@ -53,7 +53,7 @@ func (s *Store[U]) ReadSession(ctx context.Context, token usher.TokenHash) (ushe
 	defer leave()
 	var x usher.Session
 	u := new(U)
-	targets := s.plan.targets(sessionTargets(make([]any, 0, 18+len(s.plan.custom)), &x), u)
+	targets := s.plan.targets(append(make([]any, 0, 10+len(s.plan.custom)), (*packedSession)(&x)), u)
 	switch err := s.queryRow(ctx, &s.statements.readSession, token[:]).Scan(targets...); {
 	case errors.Is(err, sql.ErrNoRows):
 		return usher.Session{}, nil, usher.ErrNotFound
@@ -62,13 +62,6 @@ func (s *Store[U]) ReadSession(ctx context.Context, token usher.TokenHash) (ushe
 	}
 	x.UserID = s.plan.base(u).ID
 	return x, u, nil
-}
-
-// sessionTargets appends to dest where a row with the columns of sessionList
-// goes.
-func sessionTargets(dest []any, x *usher.Session) []any {
-	return append(dest, &x.ID, (*timeValue)(&x.CreatedAt), (*timeValue)(&x.LastSeenAt), (*timeValue)(&x.ExpiresAt), (*timeValue)(&x.AuthTime),
-		(*stringList)(&x.Methods), (*stringList)(&x.Scopes), &x.IP, &x.UserAgent, (*jsonObject)(&x.Data))
 }
 
 // TouchSession implements usher.SessionStore. Of two uses at once the later
@@ -93,7 +86,7 @@ func (s *Store[U]) ListSessions(ctx context.Context, user usher.ID) ([]usher.Ses
 	var sessions []usher.Session
 	err = s.list(ctx, s.rows(&s.statements.listSessions, key, maxListed), func(rows *sql.Rows) error {
 		x := usher.Session{UserID: usher.ID(fmt.Sprint(key))}
-		err := rows.Scan(sessionTargets(nil, &x)...)
+		err := rows.Scan((*packedSession)(&x))
 		sessions = append(sessions, x)
 		return err
 	})
