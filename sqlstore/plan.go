@@ -113,10 +113,11 @@ func (c *cell) Scan(src any) error {
 
 // userList is the columns of a user in the order of targets.
 func (p *plan[U]) userList(y syntax, alias string) string {
-	list := ""
-	for _, name := range []string{"id", "email", "hashed_password", "is_active", "is_superuser", "is_verified", "epoch", "created_at", "updated_at"} {
+	list := ", concat_ws(char(31)"
+	for _, name := range []string{"id", "is_active", "is_superuser", "is_verified", "epoch", "created_at", "updated_at", "email", "hashed_password"} {
 		list += ", " + alias + "." + name
 	}
+	list += ")" // one column, for a packedUser: see sessionList
 	for _, c := range p.custom {
 		list += ", " + alias + "." + y.quote(c.name)
 	}
@@ -125,9 +126,7 @@ func (p *plan[U]) userList(y syntax, alias string) string {
 
 // targets appends to dest where a row with the columns of userList goes.
 func (p *plan[U]) targets(dest []any, u *U) []any {
-	b := p.base(u)
-	dest = append(dest, (*string)(&b.ID), &b.Email, &b.HashedPassword, &b.IsActive, &b.IsSuperuser, &b.IsVerified, &b.Epoch,
-		(*timeValue)(&b.CreatedAt), (*timeValue)(&b.UpdatedAt))
+	dest = append(dest, (*packedUser)(p.base(u)))
 	v, cells := reflect.ValueOf(u).Elem(), make([]cell, len(p.custom))
 	for i := range p.custom {
 		cells[i] = cell{&p.custom[i], v.FieldByIndex(p.custom[i].index)}

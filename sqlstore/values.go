@@ -7,11 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"strconv"
 	"strings"
 	"time"
-
-	"usher"
 )
 
 // timeValue reads a time from what any dialect keeps it as.
@@ -86,49 +83,6 @@ type stringMap map[string]string
 func (m *stringMap) Scan(src any) error {
 	*m = nil
 	return scanJSON(src, (*map[string]string)(m))
-}
-
-// packedSession reads a session that sessionList has packed.
-type packedSession usher.Session
-
-// Scan implements sql.Scanner.
-func (p *packedSession) Scan(src any) error {
-	text, ok := src.(string)
-	if !ok {
-		return fmt.Errorf("%T is not a packed session", src)
-	}
-	next := func() (field string) {
-		field, text, _ = strings.Cut(text, "\x1f")
-		return field
-	}
-	p.ID = next()
-	for _, target := range []*time.Time{&p.CreatedAt, &p.LastSeenAt, &p.ExpiresAt, &p.AuthTime} {
-		micros, err := strconv.ParseInt(next(), 10, 64)
-		if err != nil {
-			return errors.New("not the time of a packed session")
-		}
-		*target = time.UnixMicro(micros).UTC()
-	}
-	if err := scanPacked(next(), (*stringList)(&p.Methods)); err != nil {
-		return err
-	}
-	if err := scanPacked(next(), (*stringList)(&p.Scopes)); err != nil {
-		return err
-	}
-	if err := scanPacked(next(), (*jsonObject)(&p.Data)); err != nil {
-		return err
-	}
-	p.IP = next()
-	p.UserAgent = text // the last: it may have the separator in it
-	return nil
-}
-
-// scanPacked reads JSON that is empty for NULL.
-func scanPacked(text string, target sql.Scanner) error {
-	if text == "" {
-		return target.Scan(nil)
-	}
-	return target.Scan(text)
 }
 
 func scanJSON(src, target any) error {
