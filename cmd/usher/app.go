@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"usher"
+	"usher/oauth"
 	"usher/redisstore"
 	"usher/sqlstore"
 	"usher/sqlstore/sqlite"
@@ -19,6 +20,10 @@ type app struct {
 	auth  *usher.Auth[User]
 	db    *sqlstore.Store[User]
 	redis *redisstore.Store // nil if no backend uses it
+
+	oauth  *oauth.OAuth[User] // nil if there are no providers
+	outbox *wakingOutbox
+	breach breachChecks
 
 	secretCreated bool
 }
@@ -43,7 +48,8 @@ func openApp(ctx context.Context, c Config, log *slog.Logger) (_ *app, err error
 	if a.db, err = sqlite.Open[User](ctx, path); err != nil {
 		return nil, fmt.Errorf("database %s: %w", c.Database, err)
 	}
-	s := stores{users: a.db, database: a.db}
+	a.outbox = &wakingOutbox{Outbox: a.db}
+	s := stores{users: a.db, database: a.db, outbox: a.outbox}
 	if c.usesRedis() {
 		ctx, cancel := context.WithTimeout(ctx, redisPatience)
 		defer cancel()
@@ -61,8 +67,22 @@ func openApp(ctx context.Context, c Config, log *slog.Logger) (_ *app, err error
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
+	if a.breach, err = c.Password.Breach.open(); err != nil {
+		return nil, err
+	}
+	if len(a.breach) > 0 {
+		library.Breached = a.breach
+	}
 	library.Logger = log
-	a.auth, err = usher.New(library)
+	if a.auth, err = usher.New(library); err != nil || len(c.OAuth.Providers) == 0 {
+		return a, err
+	}
+	providers, faults := c.oauthConfig(secret)
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	providers.Accounts, providers.OneTime = a.db, a.db
+	a.oauth, err = oauth.New(a.auth, providers)
 	return a, err
 }
 
@@ -73,7 +93,7 @@ func (a *app) close() (err error) {
 	if a.db != nil {
 		err = a.db.Close()
 	}
-	return err
+	return errors.Join(err, a.breach.close())
 }
 
 func (c Config) usesRedis() bool {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"time"
@@ -13,6 +14,7 @@ import (
 type stores struct {
 	users           usher.UserStore[User]
 	database, redis usher.SessionStore
+	outbox          usher.Outbox
 }
 
 // library returns the configuration of the library, and the faults of ours.
@@ -32,17 +34,50 @@ func (c Config) library(secret []byte, s stores) (usher.Config[User], []error) {
 	if err != nil {
 		faults = append(faults, err)
 	}
-	return usher.Config[User]{
-		Store:           s.users,
-		Backends:        backends,
-		Passwords:       hasher,
-		PasswordPolicy:  usher.PasswordPolicy{MinLength: c.Password.MinLength},
+	verifySecret, resetSecret, err := c.FastAPIUsers.secrets()
+	if err != nil {
+		faults = append(faults, err)
+	}
+	registration, err := c.Registration.policy()
+	if err != nil {
+		faults = append(faults, err)
+	}
+	if !c.mails() {
+		s.outbox = nil
+	}
+	library := usher.Config[User]{
+		Store:  s.users,
+		Outbox: s.outbox,
+
+		Secret:                  secret,
+		VerifySecret:            verifySecret,
+		ResetSecret:             resetSecret,
+		FastAPIUsersResetTokens: c.FastAPIUsers.ResetTokens,
+		VerifyLifetime:          max(c.Lifetimes.Verify, 0), // check names the fault in our words
+		ResetLifetime:           max(c.Lifetimes.Reset, 0),
+
+		Backends:     backends,
+		Registration: registration,
+		Passwords:    hasher,
+		PasswordPolicy: usher.PasswordPolicy{
+			MinLength: c.Password.MinLength, MaxBytes: c.Password.MaxBytes, InsecureAllowCommon: c.Password.InsecureAllowCommon,
+		},
 		RequireVerified: c.RequireVerified,
-		TrustedOrigins:  origins, // who may read answers may also send cookies
-		ClientIP:        c.clientIP(),
-		MaxBodyBytes:    max(c.Limits.MaxBodyBytes, 0), // check names the fault in our words
-		BodyTimeout:     max(c.Limits.ReadTimeout, 0),
-	}, faults
+		MailNewSignIn:   c.MailNewSignIn,
+
+		InsecureUpdateWithoutPassword:  c.InsecureUpdateWithoutPassword,
+		InsecureKeepSessions:           c.InsecureKeepSessions,
+		InsecureUnconfirmedEmailChange: c.InsecureUnconfirmedEmailChange,
+
+		TrustedOrigins: origins, // who may read answers may also send cookies
+		ClientIP:       c.clientIP(),
+		MaxBodyBytes:   max(c.Limits.MaxBodyBytes, 0),
+		BodyTimeout:    max(c.Limits.ReadTimeout, 0),
+	}
+	if c.dryRun {
+		library.Hooks.BeforeRegister = func(context.Context, *User) error { return errDryRun }
+	}
+	return library, faults
 }
 
 func (p PasswordConfig) hasher() (*password.Hasher, error) {

@@ -32,6 +32,8 @@ type booted struct {
 	url  string
 	addr string
 	log  *logBuffer
+	// mails is the folder of the mailer.
+	mails string
 	// stop asks the server to stop and returns what serve returned.
 	stop func() error
 }
@@ -40,7 +42,8 @@ type booted struct {
 func boot(t testing.TB, c Config) *booted {
 	t.Helper()
 	log := &logBuffer{}
-	s, err := openServer(t.Context(), c.withDefaults(), c.Log.logger(log))
+	c = c.withDefaults()
+	s, err := openServer(t.Context(), c, c.Log.logger(log))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +64,7 @@ func boot(t testing.TB, c Config) *booted {
 		return err
 	})
 	t.Cleanup(func() { _ = stop() })
-	return &booted{t: t, url: "http://" + ln.Addr().String(), addr: ln.Addr().String(), log: log, stop: stop}
+	return &booted{t: t, url: "http://" + ln.Addr().String(), addr: ln.Addr().String(), log: log, mails: c.Mail.Folder, stop: stop}
 }
 
 // logBuffer is a log that can be read while it is written.

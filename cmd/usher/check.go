@@ -29,14 +29,17 @@ func (c Config) check() error {
 	}
 	// The library knows best what goes together; it is shown stores that it
 	// never uses.
-	library, faults := c.library(secret, stores{
+	s := stores{
 		users:    struct{ usher.UserStore[User] }{},
 		database: struct{ usher.SessionStore }{},
 		redis:    struct{ usher.SessionStore }{},
-	})
+		outbox:   struct{ usher.Outbox }{},
+	}
+	library, faults := c.library(secret, s)
 	_, libraryErr := usher.New(library)
 	return errors.Join(append(faults, libraryErr, secretErr,
-		c.checkAddr(), c.checkDatabase(), c.checkRedis(), c.checkProxies(), c.checkLimits(), c.checkLog())...)
+		c.checkAddr(), c.checkDatabase(), c.checkRedis(), c.checkLifetimes(), c.checkBreach(), c.checkMail(), c.checkOAuth(secret, s),
+		c.checkProxies(), c.checkLimits(), c.checkLog())...)
 }
 
 func (c Config) checkAddr() error {

@@ -35,10 +35,25 @@ type Config struct {
 	// Secret comes from the environment only: flags show in the list of
 	// processes, and files are copied around.
 	Secret string `yaml:"-"`
+	// dryRun lets nobody be created.
+	dryRun bool
 
 	Backends        []BackendConfig `yaml:"backends"`
 	RequireVerified bool            `yaml:"require_verified"`
 	Password        PasswordConfig  `yaml:"password"`
+
+	Registration RegistrationConfig `yaml:"registration"`
+	Lifetimes    LifetimesConfig    `yaml:"lifetimes"`
+	// MailNewSignIn tells users of every sign-in.
+	MailNewSignIn bool `yaml:"mail_new_sign_in"`
+	// What follows is less safe than the default; see usher.Config.
+	InsecureUpdateWithoutPassword  bool `yaml:"insecure_update_without_password"`
+	InsecureKeepSessions           bool `yaml:"insecure_keep_sessions"`
+	InsecureUnconfirmedEmailChange bool `yaml:"insecure_unconfirmed_email_change"`
+
+	Mail         MailConfig         `yaml:"mail"`
+	OAuth        OAuthConfig        `yaml:"oauth"`
+	FastAPIUsers FastAPIUsersConfig `yaml:"fastapi_users"`
 
 	CORSOrigins    []string      `yaml:"cors_origins"`
 	TrustedProxies []string      `yaml:"trusted_proxies"`
@@ -85,7 +100,11 @@ type KeyConfig struct {
 
 // PasswordConfig says which passwords are good enough and how they are hashed.
 type PasswordConfig struct {
-	MinLength    int           `yaml:"min_length"`
+	MinLength           int          `yaml:"min_length"`
+	MaxBytes            int          `yaml:"max_bytes"`
+	InsecureAllowCommon bool         `yaml:"insecure_allow_common"`
+	Breach              BreachConfig `yaml:"breach"`
+
 	Argon2       Argon2Config  `yaml:"argon2"`
 	Parallel     int           `yaml:"parallel"`
 	QueueTimeout time.Duration `yaml:"queue_timeout"`
@@ -128,8 +147,9 @@ func defaultConfig() Config {
 			WriteTimeout:      30 * time.Second,
 			IdleTimeout:       time.Minute,
 		},
-		Shutdown: 10 * time.Second,
-		Log:      LogConfig{Level: "info", Format: "auto"},
+		Lifetimes: LifetimesConfig{Verify: time.Hour, Reset: time.Hour},
+		Shutdown:  10 * time.Second,
+		Log:       LogConfig{Level: "info", Format: "auto"},
 	}
 }
 
@@ -155,6 +175,8 @@ func (s Settings) load() (Config, error) {
 		}
 	}
 	c.Secret = os.Getenv("USHER_SECRET")
+	c.Mail.SMTP.Password = os.Getenv("USHER_SMTP_PASSWORD")
+	c.OAuth.readSecrets()
 	c = c.withDefaults()
 	return c, errors.Join(append(faults, c.check())...)
 }
@@ -173,6 +195,10 @@ func (c Config) withDefaults() Config {
 	if c.SecretFile == "" {
 		c.SecretFile = defaultSecretFile(c.Database)
 	}
+	if c.OAuth.Backend == "" {
+		c.OAuth.Backend = c.Backends[0].Name
+	}
+	c.Mail = c.Mail.withDefaults(c.Addr, c.Database)
 	return c
 }
 

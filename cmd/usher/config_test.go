@@ -33,7 +33,7 @@ func TestExampleConfiguration(t *testing.T) {
 	}
 	for _, c := range []*Config{&got, &want} { // what the example spells out
 		c.Backends, c.Password = nil, PasswordConfig{}
-		c.CORSOrigins, c.TrustedProxies = nil, nil
+		c.CORSOrigins, c.TrustedProxies, c.Registration.Domains = nil, nil, nil
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("the example says\n%+v\nthe defaults are\n%+v", got, want)

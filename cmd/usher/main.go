@@ -37,7 +37,9 @@ type commandLine struct {
 
 	Serve    serveCommand    `cmd:"" help:"Run the server."`
 	User     userCommand     `cmd:"" help:"Create, list and change users."`
+	Invite   inviteCommand   `cmd:"" help:"Print a token with which the owner of an address may register although registration is closed."`
 	Sessions sessionsCommand `cmd:"" help:"List and revoke the sessions of a user."`
+	Mail     mailCommand     `cmd:"" help:"Look at the mails to users."`
 	Migrate  migrateCommand  `cmd:"" help:"Bring the database schema up to date, as serve does when it starts."`
 	Config   configCommand   `cmd:"" help:"Look at the configuration."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`

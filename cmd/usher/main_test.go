@@ -45,11 +45,16 @@ type process struct {
 	ended  chan error
 }
 
-// start starts usher serve and waits until it listens.
+// start starts usher serve in a directory of its own and waits until it listens.
 func start(t *testing.T, environment ...string) *process {
 	t.Helper()
+	return startIn(t, t.TempDir(), environment...)
+}
+
+func startIn(t *testing.T, dir string, environment ...string) *process {
+	t.Helper()
 	p := &process{Cmd: exec.Command("usher", "serve", "--addr", "127.0.0.1:0"), stderr: &bytes.Buffer{}, ended: make(chan error, 1)}
-	p.Dir = t.TempDir()
+	p.Dir = dir
 	p.Env = append(p.Environ(), environment...)
 	stderr, err := p.StderrPipe()
 	if err != nil {

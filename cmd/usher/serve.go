@@ -58,6 +58,16 @@ func (s *server) introduce(addr net.Addr) {
 		s.log.Info("backend", "name", b.Name, "transport", b.Transport, "strategy", b.Strategy,
 			slog.String("login", route+"/login"), slog.String("logout", route+"/logout"))
 	}
+	for _, p := range s.config.OAuth.Providers {
+		s.log.Info("provider", "name", p.name(), "type", p.Type, "authorize", "GET /auth/"+p.name()+"/authorize",
+			"callback", s.config.OAuth.BaseURL+"/auth/"+p.name()+"/callback")
+	}
+	switch m := s.config.Mail; m.Mailer {
+	case "smtp":
+		s.log.Info("mail", "smtp", m.SMTP.Host)
+	case "folder":
+		s.log.Warn("mail is not sent, but written to files: for development", "folder", absolute(m.Folder))
+	}
 	s.log.Info("listening", "url", "http://"+addr.String())
 }
 

@@ -10,6 +10,9 @@ import (
 	"path"
 	"strings"
 	"sync"
+	"time"
+
+	"usher/mail"
 
 	"github.com/rs/cors"
 )
@@ -19,6 +22,7 @@ type server struct {
 	*app
 	config Config
 	log    *slog.Logger
+	mails  *mail.Worker // nil if users get none
 }
 
 // openServer checks the configuration and opens the stores.
@@ -30,17 +34,35 @@ func openServer(ctx context.Context, c Config, log *slog.Logger) (*server, error
 	if err != nil {
 		return nil, err
 	}
-	return &server{app: a, config: c, log: log}, nil
+	s := &server{app: a, config: c, log: log}
+	if c.mails() {
+		if s.mails, err = a.newWorker(c, log); err != nil {
+			return nil, errors.Join(err, a.close())
+		}
+		a.outbox.wake = s.mails.Wake
+	}
+	return s, nil
 }
 
 // serve answers requests on ln until ctx ends. It then takes no new ones, lets
 // those that run finish, and returns nil if they did in time.
 func (s *server) serve(ctx context.Context, ln net.Listener) error {
 	var background sync.WaitGroup
-	defer background.Wait()
 	alive, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
+	defer func() {
+		stop()
+		ended := make(chan struct{})
+		go func() { background.Wait(); close(ended) }()
+		select {
+		case <-ended:
+		case <-time.After(s.config.Shutdown):
+			s.log.Warn("stopping while a mail is being sent: it will be sent again")
+		}
+	}()
 	background.Go(func() { s.auth.Run(alive) })
+	if s.mails != nil {
+		background.Go(func() { s.mails.Run(alive) }) // which ends after the requests that may add mails
+	}
 
 	httpServer := &http.Server{
 		Handler:           s.handler(),
@@ -71,6 +93,9 @@ func (s *server) serve(ctx context.Context, ln net.Listener) error {
 func (s *server) handler() http.Handler {
 	mux := http.NewServeMux()
 	s.auth.Mount(mux)
+	if s.oauth != nil {
+		s.oauth.Mount(mux)
+	}
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
 	mux.HandleFunc("/", notFound)

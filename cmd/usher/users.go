@@ -19,6 +19,7 @@ type userCommand struct {
 	SetPassword userSetPasswordCommand `cmd:"" help:"Set a user's password and end all sessions. The password is asked for, or is the first line of standard input."`
 	Activate    userActivateCommand    `cmd:"" help:"Let a user sign in again."`
 	Deactivate  userDeactivateCommand  `cmd:"" help:"Keep a user from signing in, and end all sessions."`
+	Import      userImportCommand      `cmd:"" help:"Create many users from a file, with passwords or with hashes of passwords."`
 	Delete      userDeleteCommand      `cmd:"" help:"Delete a user with all that belongs to it."`
 }
 
@@ -69,7 +70,7 @@ func (u userCreateCommand) Run(settings Settings) error {
 		if err != nil {
 			return err
 		}
-		user := &User{usher.User{Email: u.Email, IsActive: true, IsSuperuser: u.Superuser, IsVerified: u.Verified}}
+		user := &User{User: usher.User{Email: u.Email, IsActive: true, IsSuperuser: u.Superuser, IsVerified: u.Verified}}
 		if err := a.auth.CreateUser(ctx, user, password); err != nil {
 			return err
 		}
