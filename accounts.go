@@ -11,9 +11,13 @@ import (
 // ErrUserExists when the address is taken in any spelling, a *ValidationError
 // for an address that is none, or an *Error REGISTER_INVALID_PASSWORD.
 func (a *Auth[U]) Register(ctx context.Context, user *U, password string) error {
+	return a.registerWith(ctx, user, password, nil)
+}
+
+func (a *Auth[U]) registerWith(ctx context.Context, user *U, password string, with func(context.Context) error) error {
 	base := a.fields.Base(user)
 	base.ID, base.IsActive, base.IsSuperuser, base.IsVerified = "", true, false, false
-	return a.CreateUser(ctx, user, password)
+	return a.create(ctx, user, &password, with)
 }
 
 // CreateUser is Register for an administrator: it keeps the flags of user.
@@ -66,10 +70,13 @@ func (a *Auth[U]) create(ctx context.Context, user *U, password *string, with fu
 		}
 		return a.notify(ctx, MailVerify, base, nil)
 	})
-	if errors.Is(err, ErrEmailTaken) {
+	var refusal *Error
+	switch {
+	case errors.Is(err, ErrEmailTaken):
 		return ErrUserExists
-	}
-	if err != nil {
+	case errors.As(err, &refusal): // with's
+		return err
+	case err != nil:
 		return unavailable(err)
 	}
 	if hook := a.config.Hooks.AfterRegister; hook != nil {

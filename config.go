@@ -185,6 +185,11 @@ func (c Config[U]) validate() error {
 	if c.Outbox != nil && len(c.Secret) == 0 && (len(c.VerifySecret) == 0 || len(c.ResetSecret) == 0) {
 		faults = append(faults, errors.New("usher: an Outbox needs a Secret to sign the links"))
 	}
+	for _, domain := range c.Registration.Domains {
+		if _, _, err := parseDomain(domain); err != nil {
+			faults = append(faults, fmt.Errorf("usher: Registration.Domains: %q: %w", domain, err))
+		}
+	}
 	if c.Registration.HideExistingAccounts && c.Outbox == nil {
 		faults = append(faults, errors.New("usher: HideExistingAccounts needs an Outbox"))
 	}

@@ -99,9 +99,19 @@ func (a *Auth[U]) hasLeaked(ctx context.Context, secret string) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	leaked, err := a.config.Breached.Breached(ctx, secret)
+	var leaked bool
+	done := make(chan error, 1)
+	go func() { // it may not care about ctx
+		done <- before("Breached", func() (err error) { leaked, err = a.config.Breached.Breached(ctx, secret); return err })
+	}()
+	var err error
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
 	if err != nil {
 		a.config.Logger.Warn("usher: breach check of a password", "error", err)
 	}
-	return leaked && err == nil
+	return err == nil && leaked
 }

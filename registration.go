@@ -2,6 +2,7 @@ package usher
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"net/http"
 	"slices"
@@ -30,14 +31,14 @@ var (
 )
 
 // NewInvitation makes a token with which the owner of an address may register
-// although registration is closed. It is good for one account: the address is
-// taken then.
+// although registration is closed. It is good for one account, also when that is
+// gone or has another address by then, if Store is a Transactor and a OneTimeStore.
 func (a *Auth[U]) NewInvitation(_ context.Context, address string, lifetime time.Duration) (string, error) {
 	key, err := EmailKey(address)
 	if err != nil {
 		return "", &ValidationError{Fields: []FieldError{invalidEmail(address, err)}}
 	}
-	return signOneTime(a.config.VerifySecret, audienceInvite, lifetime, a.config.now(), jwtClaims{Subject: key, Email: address})
+	return signOneTime(a.config.VerifySecret, audienceInvite, lifetime, a.config.now(), jwtClaims{Subject: key, Email: address, ID: rand.Text()})
 }
 
 // mayRegister applies the policy. An invitation that was given must be good, even
@@ -59,8 +60,34 @@ func (a *Auth[U]) mayRegister(address, invitation string) error {
 	switch {
 	case policy.Closed:
 		return ErrRegistrationClosed
-	case len(policy.Domains) > 0 && !slices.ContainsFunc(policy.Domains, func(d string) bool { return strings.EqualFold(d, domain) }):
+	case len(policy.Domains) > 0 && !slices.ContainsFunc(policy.Domains, func(d string) bool { return isDomain(d, domain) }):
 		return ErrEmailDomain
 	}
 	return nil
+}
+
+// isDomain tells whether d is this domain, which is in its Unicode form, in some
+// spelling.
+func isDomain(d, domain string) bool {
+	name, _, err := parseDomain(d)
+	return err == nil && name == domain
+}
+
+// useUp returns what create does besides for somebody who was invited.
+func (a *Auth[U]) useUp(invitation string) func(context.Context) error {
+	store, remembers := a.config.Store.(OneTimeStore)
+	_, atomic := a.config.Store.(Transactor)
+	if invitation == "" || !remembers || !atomic {
+		return nil
+	}
+	return func(ctx context.Context) error {
+		claims, err := a.parseOneTime(invitation, a.config.VerifySecret, audienceInvite)
+		if err == nil {
+			err = store.UseOnce(ctx, HashToken(invitation), claims.ExpiresAt.Time)
+			if !errors.Is(err, ErrAlreadyUsed) {
+				return err
+			}
+		}
+		return badToken(ErrBadInvitation, err)
+	}
 }

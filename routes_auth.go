@@ -135,7 +135,7 @@ func (a *Auth[U]) register(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	hide := a.config.Registration.HideExistingAccounts
-	err = a.Register(r.Context(), user, *password)
+	err = a.registerWith(r.Context(), user, *password, a.useUp(*invitation))
 	if taken := errors.Is(err, ErrUserExists); hide && (taken || err == nil) {
 		err = a.tellOwner(r.Context(), *email, taken)
 	}
