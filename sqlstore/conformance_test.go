@@ -10,18 +10,19 @@ import (
 	"usher/ushertest"
 )
 
-// ofBothKinds runs a test on stores with each kind of id.
+// ofBothKinds runs a test on every engine, with each kind of id.
 func ofBothKinds(t *testing.T, test func(t *testing.T, newStore func(*testing.T) *sqlstore.Store[Member])) {
-	t.Parallel()
-	for kind, options := range map[string][]sqlstore.Option{"UUIDs": nil, "integers": {sqlstore.IntegerIDs}} {
-		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
-			test(t, func(t *testing.T) *sqlstore.Store[Member] {
-				store, _ := open[Member](t, options...)
-				return store
+	onEach(t, func(t *testing.T, e engine) {
+		for kind, options := range map[string][]sqlstore.Option{"UUIDs": nil, "integers": {sqlstore.IntegerIDs}} {
+			t.Run(kind, func(t *testing.T) {
+				t.Parallel()
+				test(t, func(t *testing.T) *sqlstore.Store[Member] {
+					store, _ := openOn[Member](t, e, options...)
+					return store
+				})
 			})
-		})
-	}
+		}
+	})
 }
 
 // newUsers returns a function that makes one more user in a store.

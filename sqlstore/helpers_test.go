@@ -10,7 +10,10 @@ import (
 	"time"
 
 	"usher"
+	"usher/internal/testservices"
 	"usher/sqlstore"
+	"usher/sqlstore/mysql"
+	"usher/sqlstore/postgres"
 	"usher/sqlstore/sqlite"
 )
 
@@ -31,11 +34,41 @@ var (
 	_ usher.Transactor        = (*sqlstore.Store[Member])(nil)
 )
 
-// open opens a new store, which the test closes, and tells its path.
-func open[U any, P usher.UserOf[U]](t testing.TB, options ...sqlstore.Option) (*sqlstore.Store[U], string) {
+// engine is a database that the store runs on.
+type engine struct {
+	dialect sqlstore.Dialect
+	driver  string
+	// place makes a new database and returns its address.
+	place func(t testing.TB) string
+	// dsn is an address as the driver has it.
+	dsn func(address string) string
+}
+
+var engines = map[string]engine{
+	"SQLite": {
+		sqlstore.SQLite, "sqlite",
+		func(t testing.TB) string { return filepath.Join(t.TempDir(), "test.db") },
+		func(path string) string { return "file:" + path + "?_busy_timeout=5000&_foreign_keys=on" },
+	},
+	"PostgreSQL": {sqlstore.PostgreSQL, "pgx", testservices.Postgres, func(url string) string { return url }},
+	"MariaDB":    {sqlstore.MySQL, "mysql", testservices.MariaDB, testservices.DSN},
+}
+
+// onEach runs a test on every engine.
+func onEach(t *testing.T, test func(t *testing.T, e engine)) {
+	t.Parallel()
+	for name, e := range engines {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, e)
+		})
+	}
+}
+
+// openAt opens the store at an address, which the test closes.
+func openAt[U any, P usher.UserOf[U]](t testing.TB, e engine, address string, options ...sqlstore.Option) (store *sqlstore.Store[U]) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "test.db")
-	store, err := sqlite.Open[U, P](context.Background(), path, options...)
+	store, err := tryOpen[U, P](e, address, options...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,18 +77,49 @@ func open[U any, P usher.UserOf[U]](t testing.TB, options ...sqlstore.Option) (*
 			t.Error(err)
 		}
 	})
-	return store, path
+	return store
 }
 
-// openRaw opens a file past the store.
-func openRaw(t testing.TB, path string) *sql.DB {
+func tryOpen[U any, P usher.UserOf[U]](e engine, address string, options ...sqlstore.Option) (*sqlstore.Store[U], error) {
+	ctx := context.Background()
+	switch e.dialect {
+	case sqlstore.PostgreSQL:
+		return postgres.Open[U, P](ctx, address, options...)
+	case sqlstore.MySQL:
+		return mysql.Open[U, P](ctx, address, options...)
+	}
+	return sqlite.Open[U, P](ctx, address, options...)
+}
+
+// openOn opens a new store, and its database past the store.
+func openOn[U any, P usher.UserOf[U]](t testing.TB, e engine, options ...sqlstore.Option) (*sqlstore.Store[U], *sql.DB) {
 	t.Helper()
-	db, err := sql.Open("sqlite", "file:"+path+"?_busy_timeout=5000&_foreign_keys=on")
+	address := e.place(t)
+	return openAt[U, P](t, e, address, options...), e.raw(t, address)
+}
+
+// raw opens a database past the store.
+func (e engine) raw(t testing.TB, address string) *sql.DB {
+	t.Helper()
+	db, err := sql.Open(e.driver, e.dsn(address))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
 	return db
+}
+
+// open opens a new store in SQLite, and tells its path.
+func open[U any, P usher.UserOf[U]](t testing.TB, options ...sqlstore.Option) (*sqlstore.Store[U], string) {
+	t.Helper()
+	path := engines["SQLite"].place(t)
+	return openAt[U, P](t, engines["SQLite"], path, options...), path
+}
+
+// openRaw opens a file of SQLite past the store.
+func openRaw(t testing.TB, path string) *sql.DB {
+	t.Helper()
+	return engines["SQLite"].raw(t, path)
 }
 
 func run(t testing.TB, db *sql.DB, query string, args ...any) {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -63,8 +64,8 @@ func Migrate(ctx context.Context, db *sql.DB, d Dialect, options ...Option) (app
 			if err != nil {
 				return err
 			}
-			for version := range done {
-				if newest := migrations[len(migrations)-1].version; version > newest {
+			for version, applied := range done {
+				if newest := migrations[len(migrations)-1].version; applied && version > newest {
 					return fmt.Errorf("the schema has version %d, but this program knows only up to %d: run a newer one", version, newest)
 				}
 			}
@@ -80,10 +81,8 @@ func Migrate(ctx context.Context, db *sql.DB, d Dialect, options ...Option) (app
 			if done[m.version] {
 				return nil
 			}
-			for _, statement := range m.bookedStatements() {
-				if _, err := conn.ExecContext(ctx, statement); err != nil {
-					return fmt.Errorf("%s: %w", m.name, err)
-				}
+			if err := m.apply(ctx, conn, y, done); err != nil {
+				return fmt.Errorf("%s: %w", m.name, err)
 			}
 			applied = append(applied, m.name)
 			return nil
@@ -125,10 +124,37 @@ type migration struct {
 	statements []string
 }
 
+// apply runs the statements and marks them as applied. Where that cannot be one
+// transaction, a mark says that they have begun: who comes after an interruption
+// goes on.
+func (m migration) apply(ctx context.Context, conn *sql.Conn, y syntax, versions map[int64]bool) error {
+	_, begun := versions[m.version]
+	if y.tableThere != nil && !begun {
+		if _, err := conn.ExecContext(ctx, m.booking(false)); err != nil {
+			return err
+		}
+	}
+	for i, statement := range m.bookedStatements() {
+		_, err := conn.ExecContext(ctx, statement)
+		if err == nil || begun && y.tableThere != nil && y.tableThere(err) {
+			continue
+		}
+		if y.tableThere != nil && i == 0 && !begun { // nothing was done
+			_, undone := conn.ExecContext(ctx, fmt.Sprintf("DELETE FROM %s WHERE version_id = %d AND is_applied = FALSE", versionTable, m.version))
+			err = errors.Join(err, undone)
+		}
+		return err
+	}
+	return nil
+}
+
+func (m migration) booking(applied bool) string {
+	return fmt.Sprintf("INSERT INTO %s (version_id, is_applied) VALUES (%d, %t)", versionTable, m.version, applied)
+}
+
 // bookedStatements are the statements and the one that marks them as applied.
 func (m migration) bookedStatements() []string {
-	booking := fmt.Sprintf("INSERT INTO %s (version_id, is_applied) VALUES (%d, TRUE)", versionTable, m.version)
-	return append(m.statements[:len(m.statements):len(m.statements)], booking)
+	return append(m.statements[:len(m.statements):len(m.statements)], m.booking(true))
 }
 
 // migrationsOf reads the migrations of a dialect in the order of their versions.
@@ -201,8 +227,12 @@ func upStatements(text string) (statements []string) {
 
 // versionsOf returns which versions are applied, of which the last word counts.
 func versionsOf(ctx context.Context, conn *sql.Conn, y syntax) (map[int64]bool, error) {
-	for _, statement := range y.versions {
-		if _, err := conn.ExecContext(ctx, statement); err != nil {
+	live, err := columnsOf(ctx, conn, y, versionTable)
+	if err != nil {
+		return nil, err
+	}
+	if len(live) == 0 { // else the right to make tables is not needed
+		if err := execEach(y.versions...)(ctx, conn); err != nil {
 			return nil, err
 		}
 	}
@@ -218,10 +248,7 @@ func versionsOf(ctx context.Context, conn *sql.Conn, y syntax) (map[int64]bool, 
 		if err := rows.Scan(&version, &applied); err != nil {
 			return nil, err
 		}
-		versions[version] = applied
-		if !applied { // taken back by goose
-			delete(versions, version)
-		}
+		versions[version] = applied // if not: taken back by goose, or begun
 	}
 	return versions, rows.Err()
 }
@@ -234,10 +261,19 @@ func inTransaction(ctx context.Context, db *sql.DB, y syntax, f func(conn *sql.C
 		return err
 	}
 	defer conn.Close()
-	for _, statement := range y.begin {
-		if _, err := conn.ExecContext(ctx, statement); err != nil {
-			return err
+	end := func(statement string) {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		if _, failed := conn.ExecContext(last, statement); failed != nil {
+			// Nobody may get this connection with half a transaction: drop it.
+			_ = conn.Raw(func(any) error { return driver.ErrBadConn })
 		}
+	}
+	if err := y.begin(ctx, conn); err != nil {
+		return err
+	}
+	if y.end != "" {
+		defer end(y.end)
 	}
 	if err = f(conn); err == nil {
 		_, err = conn.ExecContext(ctx, `COMMIT`)
@@ -245,11 +281,6 @@ func inTransaction(ctx context.Context, db *sql.DB, y syntax, f func(conn *sql.C
 	if err == nil {
 		return nil
 	}
-	rollback, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	if _, failed := conn.ExecContext(rollback, `ROLLBACK`); failed != nil {
-		// Nobody may get this connection with half a transaction: drop it.
-		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
-	}
+	end(`ROLLBACK`)
 	return err
 }

@@ -12,6 +12,9 @@ import (
 // OAuthAccount implements usher.OAuthAccountStore.
 func (s *Store[U]) OAuthAccount(ctx context.Context, provider, accountID string) (usher.OAuthAccount, error) {
 	const doing = "read account at a provider"
+	if foreign(accountID) != accountID {
+		return usher.OAuthAccount{}, usher.ErrNotFound
+	}
 	ctx, leave, err := s.lookup(ctx)
 	if err != nil {
 		return usher.OAuthAccount{}, wrap(doing, err)
@@ -59,16 +62,19 @@ func (s *Store[U]) LinkOAuthAccount(ctx context.Context, account *usher.OAuthAcc
 	if err != nil {
 		return err
 	}
+	if foreign(account.AccountID) != account.AccountID { // replaced, it could be another one's
+		return errors.New("sqlstore: the provider's id of the account is not text")
+	}
 	id, now := string(usher.NewID()), time.Now().UTC().Truncate(time.Microsecond)
 	t := s.syntax.time
-	_, err = s.exec(ctx, "link account at a provider", &s.statements.linkOAuthAccount, id, user, account.Provider, account.AccountID,
+	n, err := s.exec(ctx, "link account at a provider", &s.statements.linkOAuthAccount, id, user, account.Provider, account.AccountID,
 		foreign(account.Email), sealed(account.AccessToken), sealed(account.RefreshToken), s.syntax.optionalTime(account.ExpiresAt), t(now), t(now))
 	switch {
+	case s.isDouble(n, err, "oauth_accounts", "account_id"):
+		return usher.ErrOAuthAccountTaken
 	case err == nil:
 		account.ID, account.CreatedAt, account.UpdatedAt = id, now, now
 		return nil
-	case s.syntax.double(err, "oauth_accounts.account_id"):
-		return usher.ErrOAuthAccountTaken
 	case s.syntax.userMissing(err):
 		return usher.ErrNotFound
 	}
@@ -78,7 +84,7 @@ func (s *Store[U]) LinkOAuthAccount(ctx context.Context, account *usher.OAuthAcc
 // UpdateOAuthAccount implements usher.OAuthAccountStore.
 func (s *Store[U]) UpdateOAuthAccount(ctx context.Context, account usher.OAuthAccount) error {
 	return s.execOne(ctx, "update account at a provider", &s.statements.updateOAuthAccount, foreign(account.Email),
-		sealed(account.AccessToken), sealed(account.RefreshToken), s.syntax.optionalTime(account.ExpiresAt), s.syntax.time(time.Now()), account.ID)
+		sealed(account.AccessToken), sealed(account.RefreshToken), s.syntax.optionalTime(account.ExpiresAt), s.syntax.time(time.Now()), foreign(account.ID))
 }
 
 // UnlinkOAuthAccount implements usher.OAuthAccountStore.
@@ -87,7 +93,7 @@ func (s *Store[U]) UnlinkOAuthAccount(ctx context.Context, user usher.ID, id str
 	if err != nil {
 		return err
 	}
-	return s.execOne(ctx, "unlink account at a provider", &s.statements.unlinkOAuthAccount, id, key)
+	return s.execOne(ctx, "unlink account at a provider", &s.statements.unlinkOAuthAccount, foreign(id), key)
 }
 
 // sealed is what a sealed token is kept as: NULL if there is none.

@@ -9,8 +9,8 @@ import (
 
 // UseOnce implements usher.OneTimeStore.
 func (s *Store[U]) UseOnce(ctx context.Context, token usher.TokenHash, expires time.Time) error {
-	_, err := s.exec(ctx, "use token", &s.statements.useOnce, token[:], s.syntax.time(expires))
-	if err != nil && s.syntax.double(err, "used_tokens.hash") {
+	n, err := s.exec(ctx, "use token", &s.statements.useOnce, token[:], s.syntax.time(expires))
+	if s.isDouble(n, err, "used_tokens", "hash") {
 		return usher.ErrAlreadyUsed
 	}
 	return err

@@ -56,13 +56,13 @@ func (s *Store[U]) ClaimMessages(ctx context.Context, now time.Time, lease time.
 
 // DeleteMessage implements usher.Outbox. It is no error if the message is gone.
 func (s *Store[U]) DeleteMessage(ctx context.Context, id string) error {
-	_, err := s.exec(ctx, "delete message", &s.statements.deleteMessage, id)
+	_, err := s.exec(ctx, "delete message", &s.statements.deleteMessage, foreign(id))
 	return err
 }
 
 // DelayMessage implements usher.Outbox. It is no error if the message is gone.
 func (s *Store[U]) DelayMessage(ctx context.Context, id string, due time.Time, cause string, dead bool) error {
-	_, err := s.exec(ctx, "delay message", &s.statements.delayMessage, s.syntax.time(due), foreign(cause), dead, id)
+	_, err := s.exec(ctx, "delay message", &s.statements.delayMessage, s.syntax.time(due), foreign(cause), dead, foreign(id))
 	return err
 }
 

@@ -22,11 +22,13 @@ type packed struct {
 }
 
 func unpack(src any) packed {
-	text, ok := src.(string)
-	if !ok {
-		return packed{err: fmt.Errorf("%T is not a packed row", src)}
+	switch x := src.(type) {
+	case string:
+		return packed{text: x}
+	case []byte:
+		return packed{text: string(x)}
 	}
-	return packed{text: text}
+	return packed{err: fmt.Errorf("%T is not a packed row", src)}
 }
 
 func (p *packed) next() (part string) {

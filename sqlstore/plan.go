@@ -15,6 +15,7 @@ type column struct {
 	name  string
 	kind  kind
 	field string // in Go, for messages; empty for usher's own columns
+	json  string // the field on the wire
 	index []int  // of the field, for reflect.Value.FieldByIndex
 	codec codec  // of the field
 }
@@ -32,27 +33,28 @@ var baseColumns = []column{
 	{name: "epoch", kind: kindInt}, {name: "created_at", kind: kindTime}, {name: "updated_at", kind: kindTime},
 }
 
-// otherTables are usher's own but for that of users.
-var otherTables = []table{
-	{"sessions", []column{
+// The tables of usher's own but for that of users.
+var (
+	sessionsTable = table{"sessions", []column{
 		{name: "token_hash", kind: kindBytes}, {name: "id"}, {name: "user_id", kind: kindUserID},
 		{name: "created_at", kind: kindTime}, {name: "last_seen_at", kind: kindTime},
 		{name: "expires_at", kind: kindTime}, {name: "auth_time", kind: kindTime},
 		{name: "methods", kind: kindJSON}, {name: "scopes", kind: kindJSON},
 		{name: "ip"}, {name: "user_agent"}, {name: "data", kind: kindJSON},
-	}},
-	{"used_tokens", []column{{name: "hash", kind: kindBytes}, {name: "expires_at", kind: kindTime}}},
-	{"oauth_accounts", []column{
+	}}
+	usedTokensTable    = table{"used_tokens", []column{{name: "hash", kind: kindBytes}, {name: "expires_at", kind: kindTime}}}
+	oauthAccountsTable = table{"oauth_accounts", []column{
 		{name: "id"}, {name: "user_id", kind: kindUserID}, {name: "provider"}, {name: "account_id"}, {name: "email"},
 		{name: "access_token", kind: kindBytes}, {name: "refresh_token", kind: kindBytes},
 		{name: "expires_at", kind: kindTime}, {name: "created_at", kind: kindTime}, {name: "updated_at", kind: kindTime},
-	}},
-	{"outbox", []column{
+	}}
+	outboxTable = table{"outbox", []column{
 		{name: "id"}, {name: "kind"}, {name: "user_id"}, {name: "email"}, {name: "data", kind: kindJSON},
 		{name: "created_at", kind: kindTime}, {name: "due_at", kind: kindTime},
 		{name: "attempts", kind: kindInt}, {name: "last_error"}, {name: "dead", kind: kindBool},
-	}},
-}
+	}}
+	otherTables = []table{sessionsTable, usedTokensTable, oauthAccountsTable, outboxTable}
+)
 
 // plan is how a user type lies in the table of users.
 type plan[U any] struct {
@@ -77,19 +79,25 @@ func planOf[U any, P usher.UserOf[U]](y syntax) (plan[U], error) {
 			faults = append(faults, fmt.Errorf("sqlstore: field %s: %w (db:\"-\" keeps it out of the store)", f.Name, err))
 			continue
 		}
-		p.custom = append(p.custom, column{name: f.Column, kind: c.kind, field: f.Name, index: f.Index, codec: c})
+		p.custom = append(p.custom, column{name: f.Column, kind: c.kind, field: f.Name, json: f.JSON, index: f.Index, codec: c})
 	}
 	return p, errors.Join(faults...)
 }
 
 // values returns what the custom columns of u hold.
-func (p *plan[U]) values(u *U) ([]any, error) {
+// An error is an *usher.ValidationError if the database cannot keep a text.
+func (p *plan[U]) values(u *U, y syntax) ([]any, error) {
 	v := reflect.ValueOf(u).Elem()
 	values := make([]any, len(p.custom))
 	for i, c := range p.custom {
 		value, err := c.codec.encode(v.FieldByIndex(c.index))
 		if err != nil {
 			return nil, fmt.Errorf("field %s: %w", c.field, err)
+		}
+		if text, is := value.(string); is {
+			if err := y.refuse(text); err != nil {
+				return nil, usher.Invalid(c.json, err.Error())
+			}
 		}
 		values[i] = value
 	}
@@ -113,15 +121,22 @@ func (c *cell) Scan(src any) error {
 
 // userList is the columns of a user in the order of targets.
 func (p *plan[U]) userList(y syntax, alias string) string {
-	list := ", concat_ws(char(31)"
-	for _, name := range []string{"id", "is_active", "is_superuser", "is_verified", "epoch", "created_at", "updated_at", "email", "hashed_password"} {
-		list += ", " + alias + "." + name
+	var columns []string
+	for _, c := range []column{
+		{name: "id", kind: y.ids.kind}, {name: "is_active", kind: kindBool}, {name: "is_superuser", kind: kindBool}, {name: "is_verified", kind: kindBool},
+		{name: "epoch", kind: kindInt}, {name: "created_at", kind: kindTime}, {name: "updated_at", kind: kindTime}, {name: "email"}, {name: "hashed_password"},
+	} {
+		columns = append(columns, y.read(c.kind, alias+"."+c.name))
 	}
-	list += ")" // one column, for a packedUser: see sessionList
+	list := y.pack(columns...) // one column, for a packedUser: see sessionList
 	for _, c := range p.custom {
-		list += ", " + alias + "." + y.quote(c.name)
+		name := alias + "." + y.quote(c.name)
+		if c.kind == kindTime {
+			name = y.read(kindTime, name)
+		}
+		list += ", " + name
 	}
-	return list[2:]
+	return list
 }
 
 // targets appends to dest where a row with the columns of userList goes.

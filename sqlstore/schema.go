@@ -109,7 +109,7 @@ type queryer interface {
 }
 
 func columnsOf(ctx context.Context, db queryer, y syntax, table string) (map[string]liveColumn, error) {
-	rows, err := db.QueryContext(ctx, y.columns, table)
+	rows, err := db.QueryContext(ctx, y.rebind(y.columns), table)
 	if err != nil {
 		return nil, err
 	}

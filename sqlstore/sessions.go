@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"time"
 
 	"usher"
@@ -79,13 +78,13 @@ func (s *Store[U]) DestroySession(ctx context.Context, token usher.TokenHash) er
 // ListSessions implements usher.SessionStore. It returns the newest 1000 and
 // leaves expired ones in.
 func (s *Store[U]) ListSessions(ctx context.Context, user usher.ID) ([]usher.Session, error) {
-	key, err := s.syntax.ids.key(user)
+	user, err := s.syntax.ids.canonical(user)
 	if err != nil {
 		return nil, nil // nobody has no sessions
 	}
 	var sessions []usher.Session
-	err = s.list(ctx, s.rows(&s.statements.listSessions, key, maxListed), func(rows *sql.Rows) error {
-		x := usher.Session{UserID: usher.ID(fmt.Sprint(key))}
+	err = s.list(ctx, s.rows(&s.statements.listSessions, s.syntax.ids.sent(user), maxListed), func(rows *sql.Rows) error {
+		x := usher.Session{UserID: user}
 		err := rows.Scan((*packedSession)(&x))
 		sessions = append(sessions, x)
 		return err
@@ -102,7 +101,7 @@ func (s *Store[U]) RevokeSession(ctx context.Context, user usher.ID, session str
 	if err != nil {
 		return err
 	}
-	return s.execOne(ctx, "revoke session", &s.statements.revokeSession, session, key)
+	return s.execOne(ctx, "revoke session", &s.statements.revokeSession, foreign(session), key)
 }
 
 // RevokeSessions implements usher.SessionStore.
@@ -111,7 +110,7 @@ func (s *Store[U]) RevokeSessions(ctx context.Context, user usher.ID, keep strin
 	if err != nil {
 		return 0, nil // nobody has no sessions
 	}
-	return s.exec(ctx, "revoke sessions", &s.statements.revokeSessions, key, keep)
+	return s.exec(ctx, "revoke sessions", &s.statements.revokeSessions, key, foreign(keep))
 }
 
 // SweepSessions implements usher.SessionStore.

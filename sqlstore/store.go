@@ -61,14 +61,8 @@ func New[U any, P usher.UserOf[U]](ctx context.Context, read, write *sql.DB, d D
 	if err := p.check(ctx, write, y); err != nil {
 		return nil, err
 	}
-	if y.settings != "" {
-		var right bool
-		if err := write.QueryRowContext(ctx, y.settings).Scan(&right); err != nil {
-			return nil, fmt.Errorf("sqlstore: look at the settings: %w", err)
-		}
-		if !right {
-			return nil, errors.New("sqlstore: every connection needs " + y.needed)
-		}
+	if err := y.settings(ctx, write); err != nil {
+		return nil, fmt.Errorf("sqlstore: settings of the database: %w", err)
 	}
 	s := &Store[U]{plan: p, syntax: y, read: read, write: write}
 	if y.inProcess && read != write { // else others take connections of the pool too

@@ -3,12 +3,19 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"math/rand/v2"
+	"time"
 )
 
 // InTx implements usher.Transactor: every method of the store that f calls with
 // the context it is given takes part in the transaction, those that read too.
 // InTx returns f's error as it is; it takes everything back also when f panics.
-// A context without a deadline ends 5 seconds after the beginning.
+// A context without a deadline ends 5 seconds after the beginning. If the database
+// ends the transaction because it stands in the way of another (a deadlock), f is
+// called again, up to ten times: it should do nothing that cannot be repeated.
+//
+// In PostgreSQL an error of a statement ends the transaction: f must return it.
+// usher.ErrEmailTaken of CreateUser, ErrAlreadyUsed and ErrOAuthAccountTaken do not.
 //
 // Calls with another context, such as the one that InTx was given, take no part,
 // and in SQLite, where only one can write, those that write wait until the
@@ -28,7 +35,11 @@ func (s *Store[U]) InTx(ctx context.Context, f func(ctx context.Context) error) 
 	}
 	ctx, cancel := s.limit(ctx)
 	defer cancel()
-	tx, err := s.write.BeginTx(ctx, nil)
+	return s.retry(ctx, func() error { return s.inTx(ctx, f) })
+}
+
+func (s *Store[U]) inTx(ctx context.Context, f func(ctx context.Context) error) error {
+	tx, err := s.write.BeginTx(ctx, &sql.TxOptions{Isolation: s.syntax.isolation})
 	if err != nil {
 		return wrap("begin a transaction", err)
 	}
@@ -42,6 +53,21 @@ func (s *Store[U]) InTx(ctx context.Context, f func(ctx context.Context) error) 
 		return err
 	}
 	return wrap("commit", tx.Commit())
+}
+
+// retry calls f up to ten times while it loses against other transactions.
+func (s *Store[U]) retry(ctx context.Context, f func() error) error {
+	for n := 1; ; n++ {
+		err := f()
+		if err == nil || n == 10 || !s.syntax.again(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(rand.N(time.Duration(n) * time.Millisecond)): // out of step with the others
+		}
+	}
 }
 
 // WithTx returns a context in which the store's methods, and with them usher's
@@ -74,17 +100,22 @@ func (s *Store[U]) query(ctx context.Context, st *statement, args ...any) (*sql.
 	return st.prepared.QueryContext(ctx, args...)
 }
 
-func (s *Store[U]) execute(ctx context.Context, st *statement, args ...any) (sql.Result, error) {
-	if tx := s.tx(ctx); tx != nil {
-		return tx.ExecContext(ctx, st.text, args...)
+func (s *Store[U]) execute(ctx context.Context, st *statement, args ...any) (result sql.Result, err error) {
+	switch tx := s.tx(ctx); {
+	case tx != nil:
+		result, err = tx.ExecContext(ctx, st.text, args...)
+	case st.prepared == nil:
+		err = s.retry(ctx, func() error { result, err = s.write.ExecContext(ctx, st.text, args...); return err })
+	default:
+		err = s.retry(ctx, func() error { result, err = st.prepared.ExecContext(ctx, args...); return err })
 	}
-	return st.prepared.ExecContext(ctx, args...)
+	return result, s.syntax.discreet(err)
 }
 
 // runner runs statements that are not prepared: a *sql.DB or a *sql.Tx.
 type runner interface {
 	queryer
-	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
 // within returns the transaction of ctx, or db if there is none.

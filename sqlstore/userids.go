@@ -23,43 +23,57 @@ type userIDs struct {
 	kind  kind // of the columns that hold one
 	what  string
 	least any // comes before every id
-	// key is what an id is kept as; in fmt's words it is the id in canonical text.
-	// The error is usher.ErrNotFound for what is no id.
-	key func(id usher.ID) (any, error)
-	// next is the key of a new user; nil: the database finds one.
-	next func() any
+	// canonical is an id in canonical text; the error is usher.ErrNotFound for
+	// what is no id.
+	canonical func(id usher.ID) (usher.ID, error)
+	// sent is what an id in canonical text is sent to the database as.
+	sent func(id usher.ID) any
+	// next is the id of a new user; empty: the database finds one.
+	next func() usher.ID
 }
 
-var uuids = userIDs{
-	kind: kindText, what: "UUID", least: "",
-	key: func(id usher.ID) (any, error) {
-		uuid, err := usher.ParseUUID(string(id))
-		return string(uuid), err
-	},
-	next: func() any { return string(usher.NewID()) },
+// key is what an id is sent as. The error is usher.ErrNotFound for what is no id.
+func (ids userIDs) key(id usher.ID) (any, error) {
+	id, err := ids.canonical(id)
+	if err != nil {
+		return nil, err
+	}
+	return ids.sent(id), nil
 }
 
-var integers = userIDs{
+func uuids(sent func(id string) any) userIDs {
+	return userIDs{
+		kind: kindUUID, what: "UUID", least: sent("00000000-0000-0000-0000-000000000000"),
+		canonical: func(id usher.ID) (usher.ID, error) { return usher.ParseUUID(string(id)) },
+		sent:      func(id usher.ID) any { return sent(string(id)) },
+		next:      usher.NewID,
+	}
+}
+
+var numbers = userIDs{
 	kind: kindInt, what: "positive integer", least: int64(0),
-	key: func(id usher.ID) (any, error) {
+	canonical: func(id usher.ID) (usher.ID, error) {
 		n, err := strconv.ParseInt(string(id), 10, 64)
 		if err != nil || n <= 0 || strconv.FormatInt(n, 10) != string(id) { // 042 and +42 are nobody's
-			return nil, usher.ErrNotFound
+			return "", usher.ErrNotFound
 		}
-		return n, nil
+		return id, nil
 	},
-	next: func() any { return nil },
+	sent: func(id usher.ID) any {
+		n, _ := strconv.ParseInt(string(id), 10, 64)
+		return n
+	},
+	next: func() usher.ID { return "" },
 }
 
-func userIDsOf(options []Option) (userIDs, error) {
-	ids := uuids
+func integerIDs(options []Option) (yes bool, err error) {
 	for _, option := range options {
 		if option != IntegerIDs {
-			return userIDs{}, fmt.Errorf("sqlstore: unknown option %d", option)
+			return false, fmt.Errorf("sqlstore: unknown option %d", option)
 		}
-		ids = integers
+		yes = true
 	}
-	return ids, nil
+	return yes, nil
 }
 
 // checkUserIDs holds the table of users, if there is one, against the options.

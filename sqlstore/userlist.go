@@ -44,7 +44,7 @@ func (s *Store[U]) listQuery(q usher.UserQuery, after any) (query string, args [
 		query, args = query+` AND `+condition, append(args, values...)
 	}
 	if q.Email != "" { // a range, for an index serves it, and nothing in it needs escaping
-		and(`u.email_key >= ? AND u.email_key < ?`, q.Email, q.Email+afterAll)
+		and(`u.email_key >= ? AND u.email_key < ?`, foreign(q.Email), foreign(q.Email)+afterAll)
 	}
 	if q.IsActive != nil {
 		and(`u.is_active = ?`, *q.IsActive)

@@ -4,8 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,6 +23,9 @@ func (s *Store[U]) UserByID(ctx context.Context, id usher.ID) (*U, error) {
 
 // UserByEmail implements usher.UserStore.
 func (s *Store[U]) UserByEmail(ctx context.Context, emailKey string) (*U, error) {
+	if foreign(emailKey) != emailKey {
+		return nil, usher.ErrNotFound
+	}
 	return s.oneUser(ctx, "read user by e-mail address", &s.statements.userByEmail, emailKey)
 }
 
@@ -47,10 +50,10 @@ func (s *Store[U]) oneUser(ctx context.Context, doing string, st *statement, key
 func (s *Store[U]) CreateUser(ctx context.Context, u *U) error {
 	const doing = "create user"
 	b := s.plan.base(u)
-	key, now := s.syntax.ids.next(), time.Now().UTC().Truncate(time.Microsecond)
+	id, now := s.syntax.ids.next(), time.Now().UTC().Truncate(time.Microsecond)
 	if b.ID != "" {
 		var err error
-		if key, err = s.syntax.ids.key(b.ID); err != nil {
+		if id, err = s.syntax.ids.canonical(b.ID); err != nil {
 			return wrap(doing, errors.New("the id is not a "+s.syntax.ids.what))
 		}
 	}
@@ -58,26 +61,67 @@ func (s *Store[U]) CreateUser(ctx context.Context, u *U) error {
 	if err != nil {
 		return wrap(doing, err)
 	}
-	custom, err := s.plan.values(u)
+	custom, err := s.plan.values(u, s.syntax)
 	if err != nil {
 		return wrap(doing, err)
+	}
+	ctx, cancel := s.limit(ctx)
+	defer cancel()
+	if s.syntax.ids.kind == kindInt {
+		if id, err = s.numberOf(ctx, id); err != nil {
+			return wrap(doing, err)
+		}
+	}
+	var key any // NULL: the database finds a number
+	if id != "" {
+		key = s.syntax.ids.sent(id)
 	}
 	args := append([]any{key, b.Email, emailKey, b.HashedPassword, b.IsActive, b.IsSuperuser, b.IsVerified, b.Epoch,
 		s.syntax.time(now), s.syntax.time(now)}, custom...)
-	ctx, cancel := s.limit(ctx)
-	defer cancel()
 	result, err := s.execute(ctx, &s.statements.createUser, args...)
-	if err != nil && s.syntax.double(err, "users.email_key") {
+	var created int64
+	if err == nil {
+		created, err = result.RowsAffected()
+	}
+	if s.isDouble(int(created), err, "users", "email_key") {
 		return usher.ErrEmailTaken
 	}
-	if err == nil && key == nil {
-		key, err = result.LastInsertId()
+	if err == nil && id == "" {
+		var number int64
+		number, err = result.LastInsertId()
+		id = usher.ID(strconv.FormatInt(number, 10))
 	}
 	if err != nil {
 		return wrap(doing, err)
 	}
-	b.ID, b.CreatedAt, b.UpdatedAt = usher.ID(fmt.Sprint(key)), now, now
+	b.ID, b.CreatedAt, b.UpdatedAt = id, now, now
 	return nil
+}
+
+// numberOf finds the number of a new user before he is created, where the
+// database has to be asked, and tells it of a number that he brings.
+func (s *Store[U]) numberOf(ctx context.Context, id usher.ID) (usher.ID, error) {
+	query, args := s.syntax.nextID, []any(nil)
+	if id != "" {
+		query, args = s.syntax.keepID, []any{s.syntax.ids.sent(id)}
+	}
+	if query == "" {
+		return id, nil
+	}
+	var number int64
+	err := s.within(ctx, s.write).QueryRowContext(ctx, s.syntax.rebind(query), args...).Scan(&number)
+	if id == "" {
+		id = usher.ID(strconv.FormatInt(number, 10))
+	}
+	return id, err
+}
+
+// isDouble tells whether an INSERT failed because what it inserts is there.
+func (s *Store[U]) isDouble(inserted int, err error, table, column string) bool {
+	if err != nil {
+		return s.syntax.double(err, table, column)
+	}
+	return inserted == 0
 }
 
 // UpdateUser implements usher.UserStore.
@@ -102,9 +146,9 @@ func (s *Store[U]) UpdateUser(ctx context.Context, before, after *U) error {
 
 	ctx, cancel := s.limit(ctx)
 	defer cancel()
-	result, err := s.within(ctx, s.write).ExecContext(ctx, s.syntax.rebind(query), args...)
+	result, err := s.execute(ctx, &statement{text: s.syntax.rebind(query)}, args...)
 	if err != nil {
-		if s.syntax.double(err, "users.email_key") {
+		if s.syntax.double(err, "users", "email_key") {
 			return usher.ErrEmailTaken
 		}
 		return wrap(doing, err)
@@ -169,11 +213,11 @@ func (s *Store[U]) changes(before, after *U) (set []string, args []any, err erro
 	if a.Epoch != b.Epoch {
 		assign(`epoch`, a.Epoch)
 	}
-	old, err := s.plan.values(before)
+	old, err := s.plan.values(before, s.syntax)
 	if err != nil {
 		return nil, nil, err
 	}
-	values, err := s.plan.values(after)
+	values, err := s.plan.values(after, s.syntax)
 	if err != nil {
 		return nil, nil, err
 	}

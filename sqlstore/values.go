@@ -11,19 +11,16 @@ import (
 	"time"
 )
 
-// timeValue reads a time from what any dialect keeps it as.
+// timeValue reads microseconds since 1970-01-01 UTC.
 type timeValue time.Time
 
 // Scan implements sql.Scanner.
 func (t *timeValue) Scan(src any) error {
-	switch x := src.(type) {
-	case int64:
-		*t = timeValue(time.UnixMicro(x).UTC())
-	case time.Time:
-		*t = timeValue(x.UTC())
-	default:
+	x, ok := src.(int64)
+	if !ok {
 		return fmt.Errorf("%T is not a time", src)
 	}
+	*t = timeValue(time.UnixMicro(x).UTC())
 	return nil
 }
 
@@ -46,8 +43,10 @@ func (y syntax) optionalTime(t time.Time) any {
 	return y.time(t)
 }
 
-// foreign makes text from outside fit for a database: it may be any bytes.
-func foreign(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+// foreign makes text from outside fit for any database: it may be any bytes.
+func foreign(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
 
 // stringList reads a JSON array of strings. NULL is nil, which for scopes means
 // something else than no strings.

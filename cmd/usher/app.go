@@ -12,7 +12,6 @@ import (
 	"usher/oauth"
 	"usher/redisstore"
 	"usher/sqlstore"
-	"usher/sqlstore/sqlite"
 )
 
 // app is what all commands share: the stores, and the library over them.
@@ -41,12 +40,8 @@ func openApp(ctx context.Context, c Config, log *slog.Logger) (_ *app, err error
 			_ = a.close()
 		}
 	}()
-	path, err := sqlitePath(c.Database)
-	if err != nil {
+	if a.db, err = openDatabase(ctx, c.Database); err != nil {
 		return nil, err
-	}
-	if a.db, err = sqlite.Open[User](ctx, path); err != nil {
-		return nil, fmt.Errorf("database %s: %w", c.Database, err)
 	}
 	a.outbox = &wakingOutbox{Outbox: a.db}
 	s := stores{users: a.db, database: a.db, outbox: a.outbox}

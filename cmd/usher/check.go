@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -51,32 +50,6 @@ func (c Config) checkAddr() error {
 		return fmt.Errorf("addr: %q has no port from 0 to 65535", c.Addr)
 	}
 	return nil
-}
-
-func (c Config) checkDatabase() error {
-	path, err := sqlitePath(c.Database)
-	if err != nil {
-		return err
-	}
-	if info, err := os.Stat(filepath.Dir(path)); err != nil || !info.IsDir() {
-		return fmt.Errorf("database: the directory %s does not exist", filepath.Dir(path))
-	}
-	return nil
-}
-
-// sqlitePath returns the PATH of sqlite:PATH. Faults never repeat the URL: those
-// of other databases hold passwords.
-func sqlitePath(database string) (string, error) {
-	scheme, path, _ := strings.Cut(database, ":")
-	switch {
-	case scheme == "postgres", scheme == "postgresql", scheme == "mysql", scheme == "mariadb":
-		return "", fmt.Errorf("database: %s is not supported yet; use sqlite:PATH", scheme)
-	case scheme != "sqlite" || path == "":
-		return "", errors.New("database: not of the form sqlite:PATH")
-	case strings.HasPrefix(path, "//"):
-		return "", errors.New("database: write sqlite:PATH without slashes before the path")
-	}
-	return path, nil
 }
 
 func (c Config) checkRedis() error {

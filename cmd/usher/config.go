@@ -17,7 +17,7 @@ import (
 type Settings struct {
 	ConfigFile     string   `name:"config" env:"USHER_CONFIG" placeholder:"FILE" help:"Configuration file (YAML)."`
 	Addr           string   `env:"USHER_ADDR" placeholder:"HOST:PORT" help:"Where to listen (default: 127.0.0.1:8000)."`
-	Database       string   `env:"USHER_DATABASE" placeholder:"URL" help:"Database (default: sqlite:usher.db)."`
+	Database       string   `env:"USHER_DATABASE" placeholder:"URL" help:"Database: sqlite:PATH, postgres://… or mysql://… (default: sqlite:usher.db)."`
 	Redis          string   `env:"USHER_REDIS" placeholder:"URL" help:"Redis for sessions, such as redis://localhost:6379 (default: none)."`
 	SecretFile     string   `env:"USHER_SECRET_FILE" placeholder:"FILE" help:"File of the secret, made if missing (default: usher.secret beside the database). The secret itself can be in USHER_SECRET."`
 	CORSOrigins    []string `name:"cors-origins" env:"USHER_CORS_ORIGINS" placeholder:"ORIGIN" help:"Origins whose pages may call the server, such as https://app.example.com (default: none)."`
@@ -147,7 +147,7 @@ func defaultConfig() Config {
 			WriteTimeout:      30 * time.Second,
 			IdleTimeout:       time.Minute,
 		},
-		Lifetimes: LifetimesConfig{Verify: time.Hour, Reset: time.Hour},
+		Lifetimes: LifetimesConfig{Verify: time.Hour, Reset: time.Hour, DeadMail: 30 * 24 * time.Hour},
 		Shutdown:  10 * time.Second,
 		Log:       LogConfig{Level: "info", Format: "auto"},
 	}

@@ -59,10 +59,9 @@ func (m MailConfig) withDefaults(addr, database string) MailConfig {
 	if m.Mailer != "folder" {
 		return m
 	}
-	path, _ := sqlitePath(database) // check names the fault
 	_, port, _ := net.SplitHostPort(addr)
 	for target, value := range map[*string]string{
-		&m.Folder:  filepath.Join(filepath.Dir(path), "usher-mail"),
+		&m.Folder:  filepath.Join(folderOf(database), "usher-mail"),
 		&m.From:    "usher <no-reply@localhost>",
 		&m.Product: "usher",
 		// Nobody serves these pages: they show where the token would be.

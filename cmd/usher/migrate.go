@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"usher/sqlstore"
-	"usher/sqlstore/sqlite"
 )
 
 type migrateCommand struct {
@@ -19,18 +18,18 @@ func (m migrateCommand) Run(settings Settings) error {
 		return configFaults(err)
 	}
 	if m.Print {
-		script, err := sqlstore.Script(sqlstore.SQLite, 0)
+		kind, _, err := parseDatabase(config.Database)
+		if err != nil {
+			return err
+		}
+		script, err := sqlstore.Script(kind, 0)
 		fmt.Print(script)
 		return err
 	}
-	path, err := sqlitePath(config.Database)
+	db, err := openDatabase(context.Background(), config.Database) // migrates
 	if err != nil {
 		return err
 	}
-	db, err := sqlite.Open[User](context.Background(), path) // migrates
-	if err != nil {
-		return fmt.Errorf("database %s: %w", config.Database, err)
-	}
-	fmt.Println(absolute(path) + " is up to date")
+	fmt.Println(shownDatabase(config.Database) + " is up to date")
 	return db.Close()
 }

@@ -17,11 +17,7 @@ import (
 
 // defaultSecretFile is beside the database, where backups find both.
 func defaultSecretFile(database string) string {
-	path, err := sqlitePath(database)
-	if err != nil {
-		path = ""
-	}
-	return filepath.Join(filepath.Dir(path), "usher.secret")
+	return filepath.Join(folderOf(database), "usher.secret")
 }
 
 // readSecret returns the secret: that of the environment, or else of the file.

@@ -10,6 +10,8 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+
+	"usher/sqlstore"
 )
 
 type serveCommand struct{}
@@ -42,8 +44,8 @@ func (serveCommand) Run(settings Settings) (err error) {
 // introduce logs what an operator wants to know about a server that starts.
 func (s *server) introduce(addr net.Addr) {
 	s.log.Info("starting", "version", version().Version, "pid", os.Getpid())
-	path, _ := sqlitePath(s.config.Database)
-	s.log.Info("database", "sqlite", absolute(path))
+	kind, _, _ := parseDatabase(s.config.Database)
+	s.log.Info("database", string(kind), shownDatabase(s.config.Database))
 	if s.redis != nil {
 		s.log.Info("redis", "url", withoutPassword(s.config.Redis))
 	}
@@ -52,6 +54,9 @@ func (s *server) introduce(addr net.Addr) {
 		s.log.Info("secret", "from", "USHER_SECRET")
 	default:
 		s.log.Info("secret", "file", absolute(s.config.SecretFile), "created", s.secretCreated)
+		if s.secretCreated && kind != sqlstore.SQLite {
+			s.log.Warn("a secret was made: every other process on this database needs the same, as a file or in USHER_SECRET")
+		}
 	}
 	for _, b := range s.config.Backends {
 		route := "POST /auth/" + b.Name

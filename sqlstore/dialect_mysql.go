@@ -1,0 +1,188 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+func mysqlSyntax() syntax {
+	return syntax{
+		rebind: func(query string) string { return query },
+		quote:  func(name string) string { return "`" + name + "`" },
+		// As text: drivers would convert a time to the zone they are set to, and the
+		// zero time to a date that strict servers refuse.
+		time:       func(t time.Time) any { return t.UTC().Format("2006-01-02 15:04:05.000000") },
+		uuid:       mysqlUUID,
+		read:       mysqlRead,
+		separator:  `char(31 USING utf8mb4)`,
+		refuse:     func(string) error { return nil },
+		settings:   mysqlSettings,
+		discreet:   mysqlDiscreet,
+		orNothing:  func(string) string { return "" },
+		isolation:  sql.LevelReadCommitted,
+		skipLocked: ` FOR UPDATE SKIP LOCKED`,
+		columnType: mysqlColumnType,
+		holds:      mysqlHolds,
+
+		double: func(err error, table, column string) bool {
+			key := table + "_" + column
+			if column == "hash" {
+				key = "PRIMARY" // of used_tokens, which has no other
+			}
+			return strings.Contains(err.Error(), errDouble) &&
+				(strings.HasSuffix(err.Error(), "'"+key+"'") || strings.HasSuffix(err.Error(), "."+key+"'"))
+		},
+		userMissing: func(err error) bool { return strings.Contains(err.Error(), "Error 1452 ") },
+		again:       func(err error) bool { return strings.Contains(err.Error(), "Error 1213 ") }, // a deadlock
+		// A subquery would have it read the whole table.
+		sweep: func(table, _ string) string {
+			return `DELETE FROM ` + table + ` WHERE expires_at < ? ORDER BY expires_at LIMIT ?`
+		},
+		columns: `SELECT column_name, column_type, is_nullable = 'NO' AND column_default IS NULL AND extra NOT LIKE '%auto_increment%' AND extra NOT LIKE '%GENERATED%'
+			FROM information_schema.columns WHERE table_schema = database() AND table_name = ?`,
+
+		placeholders: map[kind][]string{
+			kindUUID: {"{users.id}", "BINARY(16)    NOT NULL PRIMARY KEY,  -- UUID", "{user_id}", "BINARY(16)"},
+			kindInt:  {"{users.id}", "BIGINT        NOT NULL PRIMARY KEY AUTO_INCREMENT,", "{user_id}", "BIGINT    "},
+		},
+		begin:      mysqlBegin,
+		end:        `DO release_lock(` + mysqlLock + `)`,
+		tableThere: func(err error) bool { return strings.Contains(err.Error(), "Error 1050 ") },
+		versions: []string{
+			`CREATE TABLE IF NOT EXISTS ` + versionTable + ` (
+    id         SERIAL,
+    version_id BIGINT    NOT NULL,
+    is_applied BOOLEAN   NOT NULL,
+    tstamp     TIMESTAMP DEFAULT now(),
+    PRIMARY KEY (id)
+) ENGINE = InnoDB`,
+			`INSERT INTO ` + versionTable + ` (version_id, is_applied)
+    SELECT 0, TRUE FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM ` + versionTable + `)`,
+		},
+	}
+}
+
+// Errors are known by their text: it begins with the number in go-sql-driver,
+// and the package is to need no driver.
+const errDouble = "Error 1062 "
+
+// mysqlDiscreet: the text of a double quotes the value.
+func mysqlDiscreet(err error) error {
+	if err == nil || !strings.Contains(err.Error(), errDouble) {
+		return err
+	}
+	text := err.Error()
+	return errors.New("Error 1062 (23000): Duplicate entry" + text[max(0, strings.LastIndex(text, " for key ")):])
+}
+
+// mysqlUUID is the UUID's 16 bytes; the caller has checked the text.
+func mysqlUUID(id string) any {
+	b, err := hex.DecodeString(strings.ReplaceAll(id, "-", ""))
+	if err != nil {
+		return nil
+	}
+	return b
+}
+
+func mysqlRead(k kind, column string) string {
+	switch k {
+	case kindTime:
+		return `timestampdiff(MICROSECOND, TIMESTAMP'1970-01-01 00:00:00', ` + column + `)`
+	case kindUUID: // uuid_to_bin and bin_to_uuid are MySQL's alone
+		return `insert(insert(insert(insert(lower(hex(` + column + `)), 9, 0, '-'), 14, 0, '-'), 19, 0, '-'), 24, 0, '-')`
+	}
+	return column
+}
+
+func mysqlSettings(ctx context.Context, db *sql.DB) error {
+	var strict bool
+	if err := db.QueryRowContext(ctx, `SELECT @@sql_mode LIKE '%STRICT_TRANS_TABLES%' OR @@sql_mode LIKE '%STRICT_ALL_TABLES%'`).Scan(&strict); err != nil {
+		return err
+	}
+	if !strict {
+		return errors.New("every connection needs STRICT_TRANS_TABLES in sql_mode, or values that are too long would be cut off")
+	}
+	// Goose's version 0 is there, and its row is not changed by this.
+	result, err := db.ExecContext(ctx, `UPDATE `+versionTable+` SET is_applied = is_applied WHERE version_id = 0`)
+	if err != nil {
+		return err
+	}
+	if n, err := result.RowsAffected(); err != nil || n == 0 {
+		return errors.New("every connection needs clientFoundRows=true, or a row that is found as it should become counts as not found")
+	}
+	return nil
+}
+
+// mysqlLock is the name of the lock on the schema of a database. (A lock is the
+// server's, and its name has 64 characters at most.)
+const mysqlLock = `concat('usher migrations ', md5(database()))`
+
+// mysqlBegin waits as long as the context allows.
+func mysqlBegin(ctx context.Context, conn *sql.Conn) error {
+	for {
+		var got sql.NullBool
+		if err := conn.QueryRowContext(ctx, `SELECT get_lock(`+mysqlLock+`, 1)`).Scan(&got); err != nil {
+			return err
+		}
+		if got.Bool {
+			_, err := conn.ExecContext(ctx, `START TRANSACTION`)
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("another process changes the schema: %w", err)
+		}
+	}
+}
+
+var mysqlTypes = map[kind]string{
+	kindText: "LONGTEXT", kindBool: "BOOLEAN", kindInt: "BIGINT", kindFloat: "DOUBLE",
+	kindBytes: "LONGBLOB", kindTime: "DATETIME(6)", kindJSON: "JSON", kindUUID: "BINARY(16)", kindOther: "LONGTEXT",
+}
+
+func mysqlColumnType(k kind, nullable bool) string {
+	t := mysqlTypes[k]
+	if k == kindText || k == kindOther {
+		t += ` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`
+	}
+	switch {
+	case nullable:
+		return t
+	case k == kindText:
+		return t + ` NOT NULL DEFAULT ('')`
+	case k == kindBool || k == kindInt || k == kindFloat:
+		return t + ` NOT NULL DEFAULT 0`
+	}
+	return t // NULL is read as the zero value
+}
+
+// mysqlHolds: MariaDB keeps JSON as LONGTEXT.
+func mysqlHolds(columnType string, k kind) bool {
+	base := strings.ToLower(strings.FieldsFunc(columnType+" ", func(c rune) bool { return c == '(' || c == ' ' })[0])
+	for _, family := range []struct {
+		types []string
+		kinds []kind
+	}{
+		{[]string{"char", "varchar", "varbinary", "tinytext", "enum", "set"}, []kind{kindText}},
+		{[]string{"text", "mediumtext", "longtext"}, []kind{kindText, kindJSON}},
+		{[]string{"json"}, []kind{kindJSON}},
+		{[]string{"tinyint"}, []kind{kindBool, kindInt}},
+		{[]string{"smallint", "mediumint", "int", "bigint"}, []kind{kindInt}},
+		{[]string{"decimal"}, []kind{kindInt, kindFloat}},
+		{[]string{"float", "double"}, []kind{kindFloat}},
+		{[]string{"blob", "mediumblob", "longblob", "tinyblob"}, []kind{kindBytes}},
+		{[]string{"binary"}, []kind{kindBytes, kindUUID}},
+		{[]string{"datetime", "timestamp"}, []kind{kindTime}},
+		{[]string{"date", "time", "year", "bit", "inet6", "uuid"}, nil},
+	} {
+		if slices.Contains(family.types, base) {
+			return k == kindOther || slices.Contains(family.kinds, k)
+		}
+	}
+	return k != kindUUID
+}
