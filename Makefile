@@ -7,7 +7,7 @@ FUZZTIME   ?= 30s
 
 .PHONY: help
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: test
 test: ## every test with -race, beside the services they need; TESTFLAGS='-run Login -v'
@@ -24,3 +24,7 @@ bench: ## the benchmarks of ./bench, beside the services they need; BENCHFLAGS=.
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (30s)
 	scripts/fuzz $(FUZZTIME)
+
+.PHONY: bench-scale
+bench-scale: ## how the stores grow, from 1,000 to 1,000,000 sessions; BENCHFLAGS=...
+	exec scripts/with-services go run ./bench/scale $(BENCHFLAGS)

@@ -117,12 +117,14 @@ type Change[U any] struct {
 	Set func(user *U)
 
 	// KeepSession names the one session that survives a change of the password;
-	// empty: none does.
+	// empty: none does. A JWT does not survive: it is no session.
 	KeepSession string
 
 	onlyIf  func(user *U) bool // else it is not made: errUserChanged
 	asks    string             // an address to be confirmed before it takes effect
 	members []string           // as the request named them, for AfterUpdate
+	// with, if not nil, is done together with it.
+	with func(ctx context.Context) error
 }
 
 // UpdateUser changes a user and returns it as it is then. The error is
@@ -206,8 +208,12 @@ func (a *Auth[U]) apply(ctx context.Context, old *U, change Change[U], hash *str
 		}
 		base.HashedPassword = *hash
 	}
-	if moved || change.Password != nil || a.fields.Base(old).IsActive && !base.IsActive {
-		base.Epoch++
+	deactivated := a.fields.Base(old).IsActive && !base.IsActive
+	switch {
+	case deactivated, change.Password != nil && !a.config.InsecureKeepSessions:
+		endSignIns(base)
+	case moved, change.Password != nil:
+		endLinks(base)
 	}
 	return &changed, nil
 }
@@ -217,10 +223,9 @@ func (a *Auth[U]) apply(ctx context.Context, old *U, change Change[U], hash *str
 // changed, and after, for those that began in between.
 func (a *Auth[U]) commit(ctx context.Context, old, changed *U, change Change[U]) error {
 	id := a.fields.Base(old).ID
-	deactivated := a.fields.Base(old).IsActive && !a.fields.Base(changed).IsActive
-	endsSessions := deactivated || change.Password != nil && !a.config.InsecureKeepSessions
+	endsSessions := generationOf(a.fields.Base(old)) != generationOf(a.fields.Base(changed))
 	keep := change.KeepSession
-	if deactivated {
+	if !a.fields.Base(changed).IsActive {
 		keep = ""
 	}
 	if endsSessions {
@@ -231,6 +236,11 @@ func (a *Auth[U]) commit(ctx context.Context, old, changed *U, change Change[U])
 	err := a.inTx(ctx, func(ctx context.Context) error {
 		if err := a.config.Store.UpdateUser(ctx, old, changed); err != nil {
 			return err
+		}
+		if change.with != nil {
+			if err := change.with(ctx); err != nil {
+				return err
+			}
 		}
 		err := a.notifyOfChange(ctx, a.fields.Base(old), a.fields.Base(changed), change.Password != nil)
 		if err != nil || change.asks == "" {
@@ -256,11 +266,20 @@ func sameEmail(a, b string) bool {
 
 // DeleteUser deletes a user and ends all the sessions. The error is ErrNotFound
 // or the veto of BeforeDelete.
-func (a *Auth[U]) DeleteUser(ctx context.Context, id ID) (err error) {
+func (a *Auth[U]) DeleteUser(ctx context.Context, id ID) error {
+	return a.deleteUserIf(ctx, id, nil)
+}
+
+// deleteUserIf deletes a user who is as onlyIf wants him when he goes; else the
+// error is errUserChanged.
+func (a *Auth[U]) deleteUserIf(ctx context.Context, id ID, onlyIf func(user *U) bool) (err error) {
 	defer func() { a.emit(ctx, Event{Kind: EventDelete, UserID: id, Err: err}) }()
 	user, err := a.config.Store.UserByID(ctx, id)
 	if err != nil {
 		return err
+	}
+	if onlyIf != nil && !onlyIf(user) {
+		return errUserChanged
 	}
 	if hook := a.config.Hooks.BeforeDelete; hook != nil {
 		if err := before("BeforeDelete", func() error { return hook(ctx, user) }); err != nil {
@@ -271,7 +290,19 @@ func (a *Auth[U]) DeleteUser(ctx context.Context, id ID) (err error) {
 	if _, err := a.RevokeSessions(ctx, id, ""); err != nil {
 		return err
 	}
-	if err := a.config.Store.DeleteUser(ctx, id); err != nil {
+	err = a.inTx(ctx, func(ctx context.Context) error {
+		if onlyIf != nil { // an update is made only of the user who was looked at
+			guard := *user
+			endLinks(a.fields.Base(&guard))
+			if err := a.config.Store.UpdateUser(ctx, user, &guard); errors.Is(err, ErrConflict) {
+				return errUserChanged
+			} else if err != nil {
+				return err
+			}
+		}
+		return a.config.Store.DeleteUser(ctx, id)
+	})
+	if err != nil {
 		return err
 	}
 	if _, err := a.RevokeSessions(ctx, id, ""); err != nil {

@@ -58,13 +58,13 @@ func New[U any, P UserOf[U]](c Config[U]) (*Auth[U], error) {
 	return a, nil
 }
 
-// Run does what has to be done from time to time until ctx ends: it deletes
-// expired sessions. A program calls it once, in a goroutine of its own.
+// Run does what has to be done from time to time until ctx ends: it calls Sweep. A
+// program calls it once, in a goroutine of its own.
 func (a *Auth[U]) Run(ctx context.Context) {
 	const interval = 10 * time.Minute
 	for {
 		if _, err := a.Sweep(ctx); err != nil && ctx.Err() == nil {
-			a.config.Logger.Error("usher: sweep of expired sessions", "error", err)
+			a.config.Logger.Error("usher: sweep of what has expired", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -74,8 +74,9 @@ func (a *Auth[U]) Run(ctx context.Context) {
 	}
 }
 
-// Sweep deletes the expired sessions of every backend, and what the store
-// remembers of one-time tokens that have expired, and returns how many.
+// Sweep deletes the expired sessions of every backend, what the store remembers of
+// one-time tokens that have expired, and mails that were given up long ago, and
+// returns how many.
 func (a *Auth[U]) Sweep(ctx context.Context) (total int, err error) {
 	for _, b := range a.backends {
 		if s, ok := b.Strategy.(interface {
@@ -96,7 +97,8 @@ func (a *Auth[U]) Sweep(ctx context.Context) (total int, err error) {
 			err = errors.Join(err, sweepErr)
 		}
 	}
-	return total, err
+	n, sweepErr := a.sweepDeadMail(ctx)
+	return total + n, errors.Join(err, sweepErr)
 }
 
 // Base returns the User embedded in user.

@@ -35,23 +35,29 @@ func (a *Auth[U]) Identify(r *http.Request) (*U, Authentication, error) {
 	authn, err := a.first(r, func(authn *Authentication) error {
 		var err error
 		user, err = a.userOf(r, *authn)
-		if err == nil {
-			authn.UserID = a.fields.Base(user).ID // in canonical text
+		if err != nil {
+			return err
 		}
-		return err
+		base := a.fields.Base(user)
+		if authn.Generation != 0 && authn.Generation != generationOf(base) {
+			return ErrInvalidToken
+		}
+		authn.UserID = base.ID // in canonical text
+		return nil
 	})
 	return user, authn, err
 }
 
 // ReadToken tells what the first good token of r proves, without asking the
 // user store: a JWT then costs no round trip, and is good until it expires even
-// if its user was deactivated or deleted.
+// if its user was deactivated or deleted, or has another password.
 func (a *Auth[U]) ReadToken(r *http.Request) (Authentication, error) {
 	return a.first(r, func(*Authentication) error { return nil })
 }
 
 // first returns the authentication of the first enabled backend whose token is
-// good and whose user accept takes. ErrNotFound from accept means: try the next.
+// good and whose user accept takes. ErrNotFound and ErrInvalidToken from accept
+// mean: try the next.
 func (a *Auth[U]) first(r *http.Request, accept func(*Authentication) error) (Authentication, error) {
 	var enabled []string
 	if a.config.EnabledBackends != nil {

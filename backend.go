@@ -17,6 +17,10 @@ type Authentication struct {
 	ExpiresAt time.Time // zero: never
 	Scopes    []string  // nil: no restriction
 	Machine   bool      // a program acts, not a person at a keyboard
+	// Generation counts, from 1, how often all sign-ins of the user had ended when
+	// this one began. A token of another generation than the user's is refused,
+	// which is how tokens end that nobody keeps. 0: the token does not say.
+	Generation int64
 
 	// IP and UserAgent describe the client that signed in, Data holds the
 	// application's own fields of the session. A strategy that keeps nothing

@@ -50,8 +50,8 @@ type Config[U any] struct {
 	// finds an open browser can then take the account.
 	InsecureUpdateWithoutPassword bool
 
-	// InsecureKeepSessions lets all sessions live on when a password is changed,
-	// also those of whoever knew the old one.
+	// InsecureKeepSessions lets all sessions and JWTs live on when a password is
+	// changed, also those of whoever knew the old one.
 	InsecureKeepSessions bool
 
 	// Registration says who may register; the zero value: everybody.
@@ -67,6 +67,9 @@ type Config[U any] struct {
 	// a store of usher/sqlstore is one. Without it usher sends no mail, and the
 	// hooks AfterRequestVerify and AfterForgotPassword have to.
 	Outbox Outbox
+	// DeadMailLifetime is how long Sweep leaves mails in the Outbox that were given
+	// up, for operators to see; 0 means 30 days.
+	DeadMailLifetime time.Duration
 	// MailNewSignIn tells users of every sign-in.
 	MailNewSignIn bool
 	// InsecureUnconfirmedEmailChange lets a new address take effect at once, as in
@@ -81,6 +84,14 @@ type Config[U any] struct {
 	// TrustedOrigins may send state-changing requests with cookies from other
 	// origins: "https://app.example.com", compared exactly.
 	TrustedOrigins []string
+
+	// SetFields sets the fields of U whose rights no tag can say, such as those of
+	// a map whose members the program knows only when it runs. It gets what a
+	// request has sent and returns what is wrong with it, which must not depend on
+	// user; what may not be set it ignores. It is called again for a user that
+	// somebody else has changed meanwhile, and must not change what user's fields
+	// refer to. AfterUpdate does not name what it sets.
+	SetFields func(user *U, sent Sent) []FieldError
 
 	Hooks Hooks[U]
 
@@ -123,6 +134,9 @@ func (c Config[U]) withDefaults() (Config[U], error) {
 	}
 	if c.ResetLifetime == 0 {
 		c.ResetLifetime = time.Hour
+	}
+	if c.DeadMailLifetime == 0 {
+		c.DeadMailLifetime = 30 * 24 * time.Hour
 	}
 	if c.ClientIP == nil {
 		c.ClientIP = remoteIP
@@ -195,6 +209,9 @@ func (c Config[U]) validate() error {
 	}
 	if c.VerifyLifetime < 0 || c.ResetLifetime < 0 {
 		faults = append(faults, errors.New("usher: VerifyLifetime or ResetLifetime is negative"))
+	}
+	if c.DeadMailLifetime < 0 {
+		faults = append(faults, errors.New("usher: DeadMailLifetime is negative"))
 	}
 	if c.MaxBodyBytes < 0 {
 		faults = append(faults, errors.New("usher: MaxBodyBytes is negative"))

@@ -134,6 +134,7 @@ func TestS_B10_New(t *testing.T) {
 		{"longer than the longest", func(c *config) { c.PasswordPolicy = usher.PasswordPolicy{MinLength: 65, MaxBytes: 64} }, "PasswordPolicy"},
 		{"a long one", func(c *config) { c.PasswordPolicy = usher.PasswordPolicy{MinLength: 64, MaxBytes: 64} }, ""},
 		{"negative MaxBytes", func(c *config) { c.PasswordPolicy.MaxBytes = -1 }, "PasswordPolicy"},
+		{"negative DeadMailLifetime", func(c *config) { c.DeadMailLifetime = -time.Second }, "DeadMailLifetime is negative"},
 		{"negative ResetLifetime", func(c *config) { c.ResetLifetime = -time.Second }, "ResetLifetime is negative"},
 	} {
 		c := config{

@@ -141,20 +141,49 @@ func (f *Fields[U]) set(u *U, body map[string]json.RawMessage, admin bool) (faul
 	v := reflect.ValueOf(u).Elem()
 	for _, field := range f.custom {
 		raw, present := body[field.JSON]
-		if !present || field.JSON == "" || !(field.Write || admin && field.Admin) {
+		if !present || !field.Settable(admin) {
 			continue
 		}
-		target := v.FieldByIndex(field.Index)
-		if string(raw) == "null" && !nullable(field.Type) {
-			faults = append(faults, typeError(field, raw))
+		value, fault := field.Decode(raw)
+		if fault != nil {
+			faults = append(faults, *fault)
 			continue
 		}
-		fresh := reflect.New(field.Type) // decoding into the old value would merge maps
-		if err := json.Unmarshal(raw, fresh.Interface()); err != nil {
-			faults = append(faults, typeError(field, raw))
-			continue
-		}
-		target.Set(fresh.Elem())
+		v.FieldByIndex(field.Index).Set(value)
+	}
+	return faults
+}
+
+// Settable tells whether clients may set the field: its user, or a superuser if
+// admin is true.
+func (f Field) Settable(admin bool) bool {
+	return f.JSON != "" && (f.Write || admin && f.Admin)
+}
+
+// Decode reads a value of the field's Type from JSON, or says what is wrong with
+// it.
+func (f Field) Decode(raw json.RawMessage) (reflect.Value, *FieldError) {
+	fresh := reflect.New(f.Type) // decoding into the old value would merge maps
+	if string(raw) == "null" && !nullable(f.Type) || json.Unmarshal(raw, fresh.Interface()) != nil {
+		fault := typeError(f, raw)
+		return reflect.Value{}, &fault
+	}
+	return fresh.Elem(), nil
+}
+
+// Sent is what a request sends for the fields of a user.
+type Sent struct {
+	Members   map[string]json.RawMessage // of the body
+	Admin     bool                       // a superuser sends them
+	Registers bool                       // for a user who does not exist yet
+}
+
+// set writes what was sent into u: fields that have tags, and those of
+// Config.SetFields.
+func (a *Auth[U]) set(u *U, sent Sent) []FieldError {
+	faults := a.fields.set(u, sent.Members, sent.Admin)
+	if a.config.SetFields != nil && sent.Members != nil {
+		faults = append(faults, a.config.SetFields(u, sent)...)
 	}
 	return faults
 }
@@ -162,7 +191,7 @@ func (f *Fields[U]) set(u *U, body map[string]json.RawMessage, admin bool) (faul
 // settable returns the names on the wire of the fields that the caller may set.
 func (f *Fields[U]) settable(admin bool) (names []string) {
 	for _, field := range f.custom {
-		if field.Write || admin && field.Admin {
+		if field.Settable(admin) {
 			names = append(names, field.JSON)
 		}
 	}

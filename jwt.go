@@ -18,10 +18,12 @@ import (
 
 // JWT is the strategy of self-contained tokens (RFC 7519): nothing is kept on
 // the server, and nothing but the keys is needed to read one. That is also its
-// limit: a token lives until it expires, logging out does not end it.
+// limit: logging out does not end a token. It lives until it expires, or the
+// user's password is changed or he is deactivated, which ends all his tokens.
 //
-// The claims are FastAPI Users' (sub, aud, exp) and iat, jti, sid, auth_time
-// and amr.
+// The claims are FastAPI Users' (sub, aud, exp) and iat, jti, sid, auth_time and
+// amr. The jti begins with the Generation; a token of another program, whose jti
+// does not, lives until it expires.
 type JWT struct {
 	// Keys: the first signs, all verify. To rotate, put the new key first and
 	// drop the old one when the last token it signed has expired.
@@ -84,7 +86,7 @@ func (s *JWT) WriteToken(_ context.Context, a *Authentication) (string, error) {
 	claims := jwtClaims{
 		Subject: string(a.UserID), Audience: s.audience(), Issuer: s.Issuer,
 		ExpiresAt: jwt.NewNumericDate(a.ExpiresAt), IssuedAt: jwt.NewNumericDate(now),
-		ID: uuid.NewString(), SessionID: a.SessionID, Methods: a.Methods,
+		ID: tokenID(a.Generation), SessionID: a.SessionID, Methods: a.Methods,
 	}
 	if !a.AuthTime.IsZero() {
 		claims.AuthTime = jwt.NewNumericDate(a.AuthTime)
@@ -132,7 +134,7 @@ func (s *JWT) verify(token string) (Authentication, error) {
 	}
 	a := Authentication{
 		UserID: ID(claims.Subject), SessionID: claims.SessionID, Methods: claims.Methods,
-		ExpiresAt: claims.ExpiresAt.Time,
+		ExpiresAt: claims.ExpiresAt.Time, Generation: generationIn(claims.ID),
 	}
 	if claims.IssuedAt != nil {
 		a.IssuedAt = claims.IssuedAt.Time

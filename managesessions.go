@@ -49,7 +49,7 @@ func (a *Auth[U]) RevokeSession(ctx context.Context, user ID, session string) (e
 }
 
 // RevokeSessions ends all the user's sessions but keep (empty: all) and returns
-// how many it ended. JWTs are no sessions: they live until they expire.
+// how many it ended. JWTs are no sessions: they live on.
 func (a *Auth[U]) RevokeSessions(ctx context.Context, user ID, keep string) (total int, err error) {
 	for _, m := range a.managers {
 		n, outage := m.RevokeSessions(ctx, user, keep)

@@ -87,6 +87,26 @@ func (a *Auth[U]) NewToken(ctx context.Context, m Message) (string, error) {
 	return "", nil // no link
 }
 
+// sweepDeadMail deletes the mails that were given up before DeadMailLifetime. They
+// are among the oldest that wait.
+func (a *Auth[U]) sweepDeadMail(ctx context.Context) (total int, err error) {
+	if a.config.Outbox == nil {
+		return 0, nil
+	}
+	before := a.config.now().Add(-a.config.DeadMailLifetime)
+	oldest, err := a.config.Outbox.ListMessages(ctx, sweepBatch)
+	for _, m := range oldest {
+		if !m.Dead || !m.DueAt.Before(before) { // it was due for the last time when it was given up
+			continue
+		}
+		if err := a.config.Outbox.DeleteMessage(ctx, m.ID); err != nil {
+			return total, err
+		}
+		total++
+	}
+	return total, err
+}
+
 // stateFor is what a message with a link is written for.
 func (a *Auth[U]) stateFor(kind MessageKind, u *User) string {
 	switch kind {

@@ -26,17 +26,21 @@ func (a *Auth[U]) Emit(ctx context.Context, e Event) { a.emit(ctx, e) }
 func CheckSecret(secret []byte) error { return checkSecret(secret) }
 
 // CreateUserWith is CreateUserWithoutPassword for somebody who asks for an account,
-// together with what he signs in by, which with stores when the user has its ID. If
-// the store is a Transactor both are in one transaction, and AfterRegister runs
-// when it is committed. When with fails there is no such user. The error may also be
-// that of the Registration policy.
-func (a *Auth[U]) CreateUserWith(ctx context.Context, user *U, with func(ctx context.Context) error) error {
-	if err := a.mayRegister(a.fields.Base(user).Email, ""); err != nil {
+// with an invitation or none, together with what he signs in by, which with stores
+// when the user has its ID. If the store is a Transactor both are in one
+// transaction, and AfterRegister runs when it is committed. When with fails there is
+// no such user. The error may also be that of the Registration policy.
+func (a *Auth[U]) CreateUserWith(ctx context.Context, user *U, invitation string, with func(ctx context.Context) error) error {
+	if err := a.mayRegister(a.fields.Base(user).Email, invitation); err != nil {
 		a.emit(ctx, Event{Kind: EventRegister, Err: err})
 		return err
 	}
+	useUp := a.useUp(invitation)
 	return a.create(ctx, user, nil, func(ctx context.Context) error {
 		err := with(ctx)
+		if err == nil && useUp != nil {
+			err = useUp(ctx)
+		}
 		if _, atomic := a.config.Store.(Transactor); err != nil && !atomic {
 			err = errors.Join(err, a.config.Store.DeleteUser(context.WithoutCancel(ctx), a.fields.Base(user).ID))
 		}
@@ -55,8 +59,8 @@ func (a *Auth[U]) ChangeSignIn(ctx context.Context, user *U, with func(ctx conte
 
 // ClaimUser gives an account whose address nobody has verified to whoever has just
 // proved that the address is his. Who made the account may have been somebody
-// else, so its password and its sessions end, and with has to end every other way
-// in. Otherwise it is ChangeSignIn. (JWTs live until they expire.)
+// else, so its password, sessions and JWTs end, and with has to end every other way
+// in. Otherwise it is ChangeSignIn.
 func (a *Auth[U]) ClaimUser(ctx context.Context, user *U, with func(ctx context.Context) error) (claimed *U, err error) {
 	base := a.fields.Base(user)
 	id := base.ID
@@ -67,6 +71,7 @@ func (a *Auth[U]) ClaimUser(ctx context.Context, user *U, with func(ctx context.
 	}
 	claimed, err = a.changeSignIn(ctx, user, func(claimed *User) {
 		claimed.HashedPassword, claimed.IsVerified = "", true
+		endSignIns(claimed)
 	}, func(ctx context.Context) error {
 		if err := with(ctx); err != nil || base.HashedPassword == "" {
 			return err
@@ -85,11 +90,40 @@ func (a *Auth[U]) ClaimUser(ctx context.Context, user *U, with func(ctx context.
 	return claimed, nil
 }
 
+// NotifyOfAccount tells a user that an account at the provider signs him in from
+// now on (MailAccountLinked) or does not any more (MailAccountUnlinked), in the
+// transaction of ctx if there is one (ASVS 6.3.7). Without an Outbox it does nothing.
+func (a *Auth[U]) NotifyOfAccount(ctx context.Context, user *U, kind MessageKind, provider string) error {
+	return a.notify(ctx, kind, a.fields.Base(user), map[string]string{"provider": provider})
+}
+
+// UnlinkOAuthAccounts unlinks every account at a provider from a user, and tells
+// him.
+func (a *Auth[U]) UnlinkOAuthAccounts(ctx context.Context, accounts OAuthAccountStore, user *U) error {
+	id := a.fields.Base(user).ID
+	linked, err := accounts.OAuthAccounts(ctx, id)
+	if err != nil {
+		return err
+	}
+	for _, account := range linked {
+		switch err := accounts.UnlinkOAuthAccount(ctx, id, account.ID); {
+		case errors.Is(err, ErrNotFound): // somebody was faster
+			continue
+		case err != nil:
+			return err
+		}
+		if err := a.NotifyOfAccount(ctx, user, MailAccountUnlinked, account.Provider); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (a *Auth[U]) changeSignIn(ctx context.Context, user *U, edit func(*User), with func(ctx context.Context) error) (*U, error) {
 	changed := *user
 	base := a.fields.Base(&changed)
+	endLinks(base)
 	edit(base)
-	base.Epoch++
 	err := a.inTx(ctx, func(ctx context.Context) error {
 		if err := a.config.Store.UpdateUser(ctx, user, &changed); err != nil { // first: it locks the row
 			return err

@@ -17,6 +17,10 @@ const (
 	MailEmailChanged      MessageKind = "email_changed" // to the old address
 	MailConfirmEmail      MessageKind = "confirm_email" // to the new one
 	MailNewSignIn         MessageKind = "new_sign_in"
+	// An account at a provider ("provider" in Data) signs in from now on, or does
+	// not any more.
+	MailAccountLinked   MessageKind = "account_linked"
+	MailAccountUnlinked MessageKind = "account_unlinked"
 	// MailNone is for nobody. It is stored where an unknown address would show
 	// by less work, and then forgotten.
 	MailNone MessageKind = "none"
@@ -34,11 +38,12 @@ type Message struct {
 	Attempts  int               // so far
 	LastError string            // of the last attempt
 	Dead      bool              // given up
-	Data      map[string]string // what the text says ("ip", "user_agent", "time", …) and what the link is for ("state")
+	Data      map[string]string // what the text says ("ip", "user_agent", "time", "provider", …) and what the link is for ("state")
 }
 
 // Outbox keeps messages from the moment the change that caused them is committed
-// until they are delivered. A message is delivered at least once.
+// until they are delivered. A message is delivered at least once. Auth.Sweep deletes
+// the dead ones when they are old.
 type Outbox interface {
 	// AddMessage stores a message, in the transaction of ctx if there is one, and
 	// sets its ID.

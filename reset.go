@@ -36,7 +36,9 @@ func (a *Auth[U]) resetToken(ctx context.Context, u *User) (string, error) {
 	return signOneTime(secret, audienceReset, a.config.ResetLifetime, a.config.now(), claims)
 }
 
-// ResetPassword sets a new password and ends the user's sessions. The error is
+// ResetPassword sets a new password and ends the user's sessions. If nobody had
+// proved the address before, whoever made the account may be somebody else, so the
+// accounts at providers that Store keeps for it are unlinked. The error is
 // ErrBadResetToken, or an *Error RESET_PASSWORD_INVALID_PASSWORD, after which
 // the token is still good. Of several calls with one token exactly one succeeds.
 func (a *Auth[U]) ResetPassword(ctx context.Context, token, password string) (user *U, err error) {
@@ -78,8 +80,16 @@ func (a *Auth[U]) ResetPassword(ctx context.Context, token, password string) (us
 		}
 		changed := *old
 		a.fields.Base(&changed).HashedPassword = hash
-		a.fields.Base(&changed).Epoch++
-		err = a.commit(ctx, old, &changed, Change[U]{Password: &password})
+		if a.config.InsecureKeepSessions {
+			endLinks(a.fields.Base(&changed))
+		} else {
+			endSignIns(a.fields.Base(&changed))
+		}
+		change := Change[U]{Password: &password}
+		if accounts, ok := a.config.Store.(OAuthAccountStore); ok && !base.IsVerified {
+			change.with = func(ctx context.Context) error { return a.UnlinkOAuthAccounts(ctx, accounts, old) }
+		}
+		err = a.commit(ctx, old, &changed, change)
 		if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
 			continue
 		}

@@ -117,7 +117,7 @@ func (a *Auth[U]) register(w http.ResponseWriter, r *http.Request) error {
 	for _, name := range []string{"is_active", "is_superuser", "is_verified"} {
 		b.flag(name) // has to be one, and is ignored
 	}
-	b.faults = append(b.faults, a.fields.set(user, b.members, false)...)
+	b.faults = append(b.faults, a.set(user, Sent{Members: b.members, Registers: true})...)
 	if email != nil {
 		if _, err := EmailKey(*email); err != nil {
 			b.faults = append(b.faults, invalidEmail(*email, err))

@@ -96,7 +96,7 @@ func TestDefect_H_FrozenRedis(t *testing.T) {
 	t.Parallel()
 	server := startRedis(t)
 	s := newSite(t, func(t testing.TB, _ *site, c *usher.Config[User]) {
-		store, err := redisstore.Open(t.Context(), "redis://"+server.addr)
+		store, err := redisstore.Open(t.Context(), "redis://"+server.addr, redisstore.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -31,8 +31,8 @@ func (s *site) wantNoSessions(t testing.TB, id usher.ID) {
 }
 
 // A user who is deactivated is out at once, with JWTs too, and his sessions are
-// gone for good: re-activation revives none of them (C7, DEFECTS E, recording
-// user-deactivated.tokens). A JWT, which cannot be destroyed, is good again.
+// gone for good: re-activation revives none of them (C7, E17, DEFECTS E, recording
+// user-deactivated.tokens).
 func TestS_C7_DeactivationEndsEverything(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, withRedis)
@@ -58,7 +58,7 @@ func TestS_C7_DeactivationEndsEverything(t *testing.T) {
 	s.wantNoSessions(t, ann.ID)
 	s.send(t, "PATCH", path, map[string]any{"is_active": true}, admin).want(t, 200)
 	for backend, header := range headers {
-		s.wantAlive(t, backend+", active again", header, isJWT(backend))
+		s.wantAlive(t, backend+", active again", header, false)
 	}
 	s.wantAlive(t, "a new sign-in", s.signedIn(t, "redis", "ann@example.com"), true)
 	s.wantAlive(t, "another user", bob, true)
@@ -125,8 +125,8 @@ func TestS_C7_DeletionEndsEverything(t *testing.T) {
 	}
 }
 
-// A new password ends all sessions but the one that set it, in every store;
-// set by a superuser it ends them all (C8, DEFECTS E).
+// A new password ends all sessions but the one that set it, in every store, and
+// all JWTs; set by a superuser it ends them all (C8, E17, DEFECTS E).
 func TestS_C8_PasswordChangeEndsSessions(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, withRedis)
@@ -145,7 +145,7 @@ func TestS_C8_PasswordChangeEndsSessions(t *testing.T) {
 			t.Errorf("a password change sets %q", a.header.Values("Set-Cookie"))
 		}
 		for backend, header := range headers {
-			s.wantAlive(t, backend+" after a change through "+through, header, backend == through || isJWT(backend))
+			s.wantAlive(t, backend+" after a change through "+through, header, backend == through && !isJWT(backend))
 		}
 		s.send(t, "POST", "/auth/jwt/login", loginForm("ann@example.com", password)).want(t, 400)
 		password = next
@@ -169,15 +169,20 @@ func TestInsecureKeepSessions(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, configured(func(c *usher.Config[User]) { c.InsecureKeepSessions = true }))
 	ann := s.add(t, "ann@example.com")
-	one, two := s.signedIn(t, "cookie", "ann@example.com"), s.signedIn(t, "bearer-db", "ann@example.com")
+	one, two, jwt := s.signedIn(t, "cookie", "ann@example.com"), s.signedIn(t, "bearer-db", "ann@example.com"), s.signedIn(t, "jwt", "ann@example.com")
 	s.send(t, "PATCH", "/users/me", map[string]any{"password": "another password", "current_password": goodPassword}, one).want(t, 200)
 	s.wantAlive(t, "another session", two, true)
+	s.wantAlive(t, "a JWT", jwt, true)
 	if _, err := s.auth.UpdateUser(t.Context(), ann.ID, usher.Change[User]{IsActive: new(false)}); err != nil {
 		t.Fatal(err)
 	}
 	if n := s.sessionRows(t); n != 0 {
 		t.Errorf("%d rows of sessions after a deactivation", n)
 	}
+	if _, err := s.auth.UpdateUser(t.Context(), ann.ID, usher.Change[User]{IsActive: new(true)}); err != nil {
+		t.Fatal(err)
+	}
+	s.wantAlive(t, "a JWT of before the deactivation", jwt, false)
 }
 
 // If the store of the sessions is away, neither a password change nor a

@@ -76,18 +76,28 @@ func (a *Auth[U]) deleteMe(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if a.fields.Base(user).HashedPassword == "" {
-		if authn.Machine || a.config.now().Sub(authn.AuthTime) > freshSignIn {
-			return &Error{Status: http.StatusForbidden, Code: "FRESH_SIGN_IN_REQUIRED"}
+	for range 3 { // the password may change between the proof and the deletion
+		if a.fields.Base(user).HashedPassword == "" {
+			if authn.Machine || a.config.now().Sub(authn.AuthTime) > freshSignIn {
+				return &Error{Status: http.StatusForbidden, Code: "FRESH_SIGN_IN_REQUIRED"}
+			}
+		} else if err := a.proveCurrentPassword(r, user, b); err != nil {
+			return err
 		}
-	} else if err := a.proveCurrentPassword(r, user, b); err != nil {
-		return err
+		then := user
+		err = a.deleteUserIf(r.Context(), authn.UserID, func(now *U) bool { return a.provesStill(now, then) })
+		if err == nil {
+			writeNoContent(w)
+			return nil
+		}
+		if !errors.Is(err, errUserChanged) {
+			return err
+		}
+		if user, authn, err = a.Authenticate(r); err != nil { // his session may have ended, too
+			return err
+		}
 	}
-	if err := a.DeleteUser(r.Context(), a.fields.Base(user).ID); err != nil {
-		return err
-	}
-	writeNoContent(w)
-	return nil
+	return unavailable(ErrConflict)
 }
 
 // proveCurrentPassword keeps whoever finds an open browser from taking the
@@ -184,8 +194,9 @@ func (a *Auth[U]) readChange(b *body, admin bool) (Change[U], error) {
 	} else {
 		change.IsActive, change.IsSuperuser, change.IsVerified = nil, nil, nil
 	}
-	b.faults = append(b.faults, a.fields.set(new(U), b.members, admin)...)
-	change.Set = func(user *U) { a.fields.set(user, b.members, admin) }
+	sent := Sent{Members: b.members, Admin: admin}
+	b.faults = append(b.faults, a.set(new(U), sent)...)
+	change.Set = func(user *U) { a.set(user, sent) }
 	settable := append(a.fields.settable(admin), "email", "password")
 	if admin {
 		settable = append(settable, "is_active", "is_superuser", "is_verified")

@@ -32,7 +32,7 @@ const (
 	tokenBytes    = 32 // OWASP asks for 16
 	tokenLength   = 43 // base64url without padding, as FastAPI Users' tokens
 	touchInterval = time.Minute
-	sweepBatch    = 1000
+	sweepBatch    = 250
 )
 
 // Validate reports settings that cannot work. New calls it.

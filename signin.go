@@ -101,7 +101,7 @@ func (a *Auth[U]) signIn(ctx context.Context, backend string, user *U, methods [
 	base := a.fields.Base(user)
 	authn = Authentication{
 		UserID: base.ID, Methods: methods, AuthTime: a.config.now().Truncate(time.Second),
-		IP: client.IP, UserAgent: client.UserAgent, Data: map[string]any{}, Backend: backend,
+		IP: client.IP, UserAgent: client.UserAgent, Data: map[string]any{}, Backend: backend, Generation: generationOf(base),
 	}
 	b, known := a.backend(backend)
 	if !known {

@@ -82,8 +82,9 @@ type User struct {
 	IsActive       bool   `json:"is_active"`
 	IsSuperuser    bool   `json:"is_superuser"`
 	IsVerified     bool   `json:"is_verified"`
-	// Epoch counts the changes (of address, password, activity) that end the
-	// links and sessions of before.
+	// Epoch counts the changes (of address, password, activity, ways to sign in)
+	// that end the links mailed before; its upper 32 bits count those that end
+	// all sign-ins, too.
 	Epoch     int64     `json:"-"`
 	CreatedAt time.Time `json:"-"`
 	UpdatedAt time.Time `json:"-"`

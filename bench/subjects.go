@@ -117,7 +117,7 @@ func openAuth(ctx context.Context, e environment, kinds []string) (*usher.Auth[u
 			if e.Redis == "" && len(kinds) > 1 {
 				continue
 			}
-			sessions, err := redisstore.Open(ctx, e.Redis)
+			sessions, err := redisstore.Open(ctx, e.Redis, redisstore.Options{})
 			if err == nil {
 				err = sessions.Ping(ctx)
 			}

@@ -86,7 +86,7 @@ func newWorld(ctx context.Context, folder string, users int) (*world, error) {
 
 	strategies := map[string]usher.Strategy{databaseToken: store.Sessions(lifetime), jwtToken: w.jwt()}
 	if w.Redis != "" {
-		sessions, err := redisstore.Open(ctx, w.Redis)
+		sessions, err := redisstore.Open(ctx, w.Redis, redisstore.Options{})
 		if err != nil {
 			return nil, err
 		}

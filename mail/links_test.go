@@ -41,6 +41,8 @@ func TestLinks(t *testing.T) {
 		usher.MailAlreadyRegistered: urls.Account,
 		usher.MailPasswordChanged:   urls.Account,
 		usher.MailNewSignIn:         urls.Account,
+		usher.MailAccountLinked:     urls.Account,
+		usher.MailAccountUnlinked:   urls.Account,
 		usher.MailEmailChanged:      "",
 	}
 	for _, kind := range mail.Kinds() {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -21,6 +22,7 @@ type data struct {
 	Lifetime  lifetime
 	IP        string // "" if unknown
 	UserAgent string // a browser and a system, in words of ours; "" if unknown
+	Provider  string // by its name in the configuration; "" if unknown
 	Time      time.Time
 }
 
@@ -95,6 +97,7 @@ func (r *renderer) try() error {
 			_, err := r.mail(m, "token")
 			delete(m.Data, "ip")
 			delete(m.Data, "user_agent")
+			delete(m.Data, "provider")
 			_, bare := r.mail(m, "token")
 			faults = append(faults, err)
 			if bare != nil && (err == nil || bare.Error() != err.Error()) {
@@ -112,6 +115,7 @@ func sample(kind usher.MessageKind, language string) usher.Message {
 		ID: "sample", Kind: kind, UserID: "1", Email: "ann@example.com", CreatedAt: now, DueAt: now,
 		Data: map[string]string{
 			"ip": "203.0.113.7", "time": now.Format(time.RFC3339), "lang": language,
+			"provider":   "github",
 			"user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
 		},
 	}
@@ -126,7 +130,7 @@ func (r *renderer) mail(m usher.Message, token string) (Mail, error) {
 	subject, text, html, err := t.execute(data{
 		Product: r.product, Email: strings.Map(printable, m.Email), Link: r.urls.link(m.Kind, token),
 		Lifetime: lifetime(r.lifetimes[m.Kind]), IP: address(m.Data["ip"]),
-		UserAgent: describeUserAgent(m.Data["user_agent"]), Time: timeOf(m),
+		UserAgent: describeUserAgent(m.Data["user_agent"]), Provider: providerName.FindString(m.Data["provider"]), Time: timeOf(m),
 	})
 	if err != nil {
 		return Mail{}, fmt.Errorf("mail: templates: %w", err)
@@ -145,6 +149,9 @@ func timeOf(m usher.Message) time.Time {
 	}
 	return m.CreatedAt.UTC()
 }
+
+// providerName is what providers are called.
+var providerName = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
 
 func address(ip string) string {
 	if addr, err := netip.ParseAddr(ip); err == nil && addr.Zone() == "" {

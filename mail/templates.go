@@ -33,6 +33,7 @@ func Kinds() []usher.MessageKind {
 	return []usher.MessageKind{
 		usher.MailVerify, usher.MailReset, usher.MailAlreadyRegistered, usher.MailPasswordChanged,
 		usher.MailEmailChanged, usher.MailConfirmEmail, usher.MailNewSignIn,
+		usher.MailAccountLinked, usher.MailAccountUnlinked,
 	}
 }
 

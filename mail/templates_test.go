@@ -182,7 +182,7 @@ func TestS_K62_StrangersWriteNothingIntoMails(t *testing.T) {
 	payload := "<a href=\"https://evil.example\">click</a>\r\n\r\nYour account is locked: https://evil.example\u202e"
 	for _, kind := range mail.Kinds() {
 		s.post(kind, "o'neil&https=evil.example/x@example.org", map[string]string{
-			"ip": payload, "user_agent": payload, "time": payload, "lang": payload, "new_email": "https/evil.example@x.example",
+			"ip": payload, "user_agent": payload, "time": payload, "lang": payload, "provider": payload, "new_email": "https/evil.example@x.example",
 		})
 	}
 	s.deliver(w, len(mail.Kinds()))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"usher"
@@ -83,7 +84,18 @@ func (o *OAuth[U]) unlink(ctx context.Context, user *U, account string) error {
 		if base.HashedPassword == "" && len(accounts) == 1 && accounts[0].ID == account {
 			return ErrLastWayIn
 		}
-		return o.config.Accounts.UnlinkOAuthAccount(ctx, base.ID, account)
+		if err := o.config.Accounts.UnlinkOAuthAccount(ctx, base.ID, account); err != nil {
+			return err
+		}
+		return o.auth.NotifyOfAccount(ctx, user, usher.MailAccountUnlinked, providerOf(accounts, account))
 	})
 	return err
+}
+
+func providerOf(accounts []usher.OAuthAccount, id string) string {
+	i := slices.IndexFunc(accounts, func(a usher.OAuthAccount) bool { return a.ID == id })
+	if i < 0 {
+		return ""
+	}
+	return accounts[i].Provider
 }

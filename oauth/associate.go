@@ -49,7 +49,7 @@ func (o *OAuth[U]) associate(r *http.Request, t route, s state, stateErr error, 
 			// Only if the user is still as he was when the request came: a claim of
 			// his account or a new password may have put him out meanwhile.
 			_, err = o.auth.ChangeSignIn(ctx, user, func(ctx context.Context) error {
-				return o.link(ctx, userID, id, token)
+				return o.linkTo(ctx, user, id, token)
 			})
 		}
 		if !errors.Is(err, usher.ErrOAuthAccountTaken) && !errors.Is(err, usher.ErrNotFound) {

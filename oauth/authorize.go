@@ -24,6 +24,8 @@ func (o *OAuth[U]) authorize(t route) handler {
 				return err
 			}
 			s.Subject = string(o.auth.Base(user).ID)
+		} else if s.Invitation = query.Get("invitation"); len(s.Invitation) > maxInvitation {
+			return usher.ErrBadInvitation
 		}
 		if err := o.checkRedirect(t, r, s.RedirectTo); err != nil {
 			return err

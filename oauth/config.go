@@ -22,7 +22,8 @@ type Config[U any] struct {
 	// OAuth for each, with another Path.
 	Backend string
 	// Accounts should be the Store of the Auth: then a user and the account that he
-	// was created with, or claimed by, are stored in one transaction.
+	// was created with, or claimed by, are stored in one transaction, and a reset of
+	// the password can unlink what was linked before the address was proved.
 	Accounts usher.OAuthAccountStore
 	OneTime  usher.OneTimeStore // remembers used states
 	// Secret signs the states, and PKCE verifiers and nonces are derived from it.

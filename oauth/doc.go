@@ -41,6 +41,9 @@
 // path of the site or one of Config.RedirectTargets. This needs a backend with
 // cookies: a token in a URL would end up in logs.
 //
+// Where registration is closed, authorize?invitation=TOKEN takes an invitation
+// (usher's NewInvitation) along; the provider does not see it.
+//
 // The providers' own tokens are stored only if there are EncryptionKeys, sealed,
 // and never shown; [OAuth.Token] returns them to the program.
 //
@@ -68,8 +71,10 @@
 //
 // An account that nobody verified may have been made by somebody else in wait for
 // the owner of the address (pre-hijacking); that is why it is emptied before it is
-// handed over. Only JWTs of before cannot be taken back: they live until they
-// expire.
+// handed over. For the same reason a reset of the password unlinks all accounts if
+// nobody had verified the address before.
+//
+// Users are mailed when an account is linked to them or unlinked.
 //
 // Sign-ins have the method (amr) "oauth".
 //

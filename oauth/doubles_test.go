@@ -147,21 +147,27 @@ func (f *faultyOnce) UseOnce(ctx context.Context, token usher.TokenHash, expires
 type mailbox struct {
 	usher.Outbox
 	mu    sync.Mutex
+	fails bool // when told of accounts
 	mails []usher.Message
 }
 
 func (m *mailbox) AddMessage(_ context.Context, mail *usher.Message) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.fails && mail.Data["provider"] != "" {
+		return errOutage
+	}
 	m.mails = append(m.mails, *mail)
 	return nil
 }
 
-func (m *mailbox) kinds() (kinds []usher.MessageKind) {
+// take empties the mailbox and returns what was in it, with address and provider.
+func (m *mailbox) take() (list []string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, mail := range m.mails {
-		kinds = append(kinds, mail.Kind)
+		list = append(list, string(mail.Kind)+" "+mail.Email+" "+mail.Data["provider"])
 	}
-	return kinds
+	m.mails = nil
+	return list
 }

@@ -204,7 +204,12 @@ func (b *browser) get(t testing.TB, target string, headers ...string) answer {
 // authorize begins a flow and returns the authorization URL.
 func (b *browser) authorize(t testing.TB, path string) string {
 	t.Helper()
-	a := b.get(t, path+"/authorize")
+	return b.authorizeWith(t, path, nil)
+}
+
+func (b *browser) authorizeWith(t testing.TB, path string, query url.Values) string {
+	t.Helper()
+	a := b.get(t, path+"/authorize?"+query.Encode())
 	var members struct {
 		URL string `json:"authorization_url"`
 	}

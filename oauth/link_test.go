@@ -390,18 +390,3 @@ func TestRegistrationPolicy(t *testing.T) {
 		}
 	}
 }
-
-// TestClaimMailsTheChange: the owner of the address is told that a password ended.
-func TestClaimMailsTheChange(t *testing.T) {
-	t.Parallel()
-	mails := &mailbox{}
-	s := newSite(t, options{
-		auth:  func(c *usher.Config[User]) { c.Outbox = mails },
-		oauth: func(_ *site, c *oauth.Config[User]) { c.AssociateByEmail = true },
-	})
-	s.user(t, "ann@example.com", false)
-	s.browser().flow(t, "/auth/fake")
-	if kinds := mails.kinds(); len(kinds) != 2 || kinds[0] != usher.MailVerify || kinds[1] != usher.MailPasswordChanged {
-		t.Errorf("%v", kinds)
-	}
-}

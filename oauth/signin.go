@@ -68,17 +68,17 @@ func (o *OAuth[U]) become(ctx context.Context, s state, id Identity, token *oaut
 	}
 	switch what {
 	case create:
-		return o.create(ctx, id, token)
+		return o.create(ctx, s.Invitation, id, token)
 	case link:
 		return o.auth.ChangeSignIn(ctx, user, func(ctx context.Context) error {
-			return o.link(ctx, o.auth.Base(user).ID, id, token)
+			return o.linkTo(ctx, user, id, token)
 		})
 	case claim:
 		return o.auth.ClaimUser(ctx, user, func(ctx context.Context) error {
-			if err := o.unlinkAll(ctx, o.auth.Base(user).ID); err != nil {
+			if err := o.auth.UnlinkOAuthAccounts(ctx, o.config.Accounts, user); err != nil {
 				return err
 			}
-			return o.link(ctx, o.auth.Base(user).ID, id, token)
+			return o.linkTo(ctx, user, id, token)
 		})
 	}
 	return user, o.update(ctx, account, id, token)
@@ -113,7 +113,7 @@ func (o *OAuth[U]) look(ctx context.Context, id Identity) (account usher.OAuthAc
 }
 
 // create makes the account a new user.
-func (o *OAuth[U]) create(ctx context.Context, id Identity, token *oauth2.Token) (*U, error) {
+func (o *OAuth[U]) create(ctx context.Context, invitation string, id Identity, token *oauth2.Token) (*U, error) {
 	user := new(U)
 	if o.config.NewUser != nil {
 		if err := o.config.NewUser(ctx, user, id); err != nil {
@@ -122,7 +122,7 @@ func (o *OAuth[U]) create(ctx context.Context, id Identity, token *oauth2.Token)
 	}
 	base := o.auth.Base(user)
 	*base = usher.User{Email: id.Email, IsActive: true, IsVerified: id.EmailVerified}
-	err := o.auth.CreateUserWith(ctx, user, func(ctx context.Context) error {
+	err := o.auth.CreateUserWith(ctx, user, invitation, func(ctx context.Context) error {
 		return o.link(ctx, base.ID, id, token)
 	})
 	if err != nil {
@@ -137,17 +137,12 @@ func (o *OAuth[U]) link(ctx context.Context, user usher.ID, id Identity, token *
 	return o.config.Accounts.LinkOAuthAccount(ctx, &account)
 }
 
-func (o *OAuth[U]) unlinkAll(ctx context.Context, user usher.ID) error {
-	accounts, err := o.config.Accounts.OAuthAccounts(ctx, user)
-	if err != nil {
+// linkTo links the account to somebody who was a user before, and tells him.
+func (o *OAuth[U]) linkTo(ctx context.Context, user *U, id Identity, token *oauth2.Token) error {
+	if err := o.link(ctx, o.auth.Base(user).ID, id, token); err != nil {
 		return err
 	}
-	for _, a := range accounts {
-		if err := o.config.Accounts.UnlinkOAuthAccount(ctx, user, a.ID); err != nil && !errors.Is(err, usher.ErrNotFound) {
-			return err
-		}
-	}
-	return nil
+	return o.auth.NotifyOfAccount(ctx, user, usher.MailAccountLinked, id.Provider)
 }
 
 // update stores what the provider says now of a linked account.

@@ -32,7 +32,13 @@ type state struct {
 	Route      string           `json:"iss"`                   // path of the provider's routes
 	Subject    string           `json:"sub,omitempty"`         // who links; empty: somebody signs in
 	RedirectTo string           `json:"redirect_to,omitempty"` // where the browser goes at last
+	// Invitation to register, sealed in the token: the provider need not have it.
+	Invitation string `json:"invitation,omitempty"`
 }
+
+// maxInvitation is the most bytes of an invitation, so that its state is not longer
+// than maxState.
+const maxInvitation = 2 << 10
 
 // The methods of jwt.Claims.
 
@@ -46,6 +52,7 @@ func (s state) GetAudience() (jwt.ClaimStrings, error)       { return jwt.ClaimS
 // states makes and reads states.
 type states struct {
 	secret, verifierKey, nonceKey []byte
+	invitations                   *sealer
 	lifetime                      time.Duration
 	now                           func() time.Time
 }
@@ -59,7 +66,15 @@ func newStates(secret []byte, lifetime time.Duration, now func() time.Time) (*st
 	if err != nil {
 		return nil, err
 	}
-	return &states{secret, verifierKey, nonceKey, lifetime, now}, nil
+	invitationKey, err := hkdf.Key(sha256.New, secret, nil, "usher/oauth invitation", keySize)
+	if err != nil {
+		return nil, err
+	}
+	invitations, err := newSealer([]Key{{ID: "state", Secret: invitationKey}})
+	if err != nil {
+		return nil, err
+	}
+	return &states{secret, verifierKey, nonceKey, invitations, lifetime, now}, nil
 }
 
 func newCSRF() string {
@@ -72,6 +87,7 @@ func newCSRF() string {
 func (t *states) sign(s state) (string, error) {
 	now := t.now()
 	s.Audience, s.Issued, s.Expires = stateAudience, jwt.NewNumericDate(now), jwt.NewNumericDate(now.Add(t.lifetime))
+	s.Invitation = base64.RawURLEncoding.EncodeToString(t.invitations.seal(s.Invitation, invitationOf(s)))
 	return jwt.NewWithClaims(jwt.SigningMethodHS256, s).SignedString(t.secret)
 }
 
@@ -97,8 +113,17 @@ func (t *states) read(token, route, csrf string) (state, error) {
 	case s.Route != route:
 		return s, because(ErrInvalidState, errors.New("the state is another route's"))
 	}
+	sealed, err := base64.RawURLEncoding.DecodeString(s.Invitation)
+	if err == nil {
+		s.Invitation, err = t.invitations.open(sealed, invitationOf(s))
+	}
+	if err != nil {
+		return s, because(ErrMalformedState, err)
+	}
 	return s, nil
 }
+
+func invitationOf(s state) sealedFor { return sealedFor{"invitation", s.Route, s.CSRF} }
 
 // verifier is the PKCE code verifier of s (RFC 7636 §4.1): 43 characters.
 func (t *states) verifier(s state) string { return derive(t.verifierKey, s) }

@@ -3,9 +3,14 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"usher/internal/tlsfault"
 
 	"github.com/redis/rueidis"
 )
@@ -20,10 +25,17 @@ var (
 
 // clientOption returns the settings for a URL, with small buffers and with
 // timeouts that bound every wait for a Redis that is silent.
-func clientOption(url string) (rueidis.ClientOption, error) {
-	o, err := rueidis.ParseURL(url)
+func clientOption(address string) (rueidis.ClientOption, error) {
+	o, err := rueidis.ParseURL(address)
 	if err != nil {
 		return o, errURL // the cause may quote the password
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return o, errURL
+	}
+	if err := readCertificates(&o, u.Query()); err != nil {
+		return o, err
 	}
 	if o.Dialer.Timeout == 0 {
 		o.Dialer.Timeout = 2 * time.Second
@@ -32,7 +44,10 @@ func clientOption(url string) (rueidis.ClientOption, error) {
 		o.ConnWriteTimeout = 2 * time.Second // for answers, too
 	}
 	o.Dialer.KeepAlive = time.Second // also how soon an idle connection is checked
+	o.ClusterOption.ShardsRefreshInterval = 5 * time.Second
 	o.Sentinel.Dialer = o.Dialer
+	o.Sentinel.TLSConfig = o.TLSConfig
+	o.Sentinel.Username, o.Sentinel.Password = u.Query().Get("sentinel_user"), u.Query().Get("sentinel_password")
 	o.Sentinel.TopologyRefreshInterval = 5 * time.Second // a missed announcement would bind us to the old master
 	o.ReadBufferEachConn = 32 << 10
 	o.WriteBufferEachConn = 32 << 10
@@ -45,14 +60,50 @@ func clientOption(url string) (rueidis.ClientOption, error) {
 // retryDelay lets rueidis repeat a read whose connection broke, as all do when
 // Redis restarts: more often than the four connections there are at most. It
 // does not repeat one that was not answered in time, since the next would not be
-// either. Scripts are never repeated: a second create might follow a revocation,
-// and a second end would find nothing to end.
+// either. Scripts are never repeated once they may have run: a second create might
+// follow a revocation, and a second end would find nothing to end.
 func retryDelay(attempt int, _ rueidis.Completed, err error) time.Duration {
+	if isElsewhere(err) {
+		return movePause
+	}
 	var network interface{ Timeout() bool }
 	if attempt > 4 || errors.As(err, &network) && network.Timeout() {
 		return -1
 	}
 	return time.Duration(attempt) * 10 * time.Millisecond
+}
+
+// movePause is between two attempts while a Cluster moves the keys. How often it
+// is tried is for the context to end.
+const movePause = 20 * time.Millisecond
+
+// isElsewhere reports whether a node of a Cluster refused a command, without
+// having begun it, because keys of it are or may be on another.
+func isElsewhere(err error) bool {
+	refusal, ok := rueidis.IsRedisErr(err)
+	if !ok {
+		return false
+	}
+	_, moved := refusal.IsMoved()
+	_, ask := refusal.IsAsk()
+	return moved || ask || refusal.IsTryAgain()
+}
+
+// explain says in its text what an operator has to mend, for the faults that do
+// not end by themselves as an outage does.
+func explain(err error) error {
+	if tlsfault.Is(err) {
+		return fmt.Errorf("TLS with Redis failed: %w", err)
+	}
+	if refusal, ok := rueidis.IsRedisErr(err); ok {
+		switch word, _, _ := strings.Cut(refusal.Error(), " "); word {
+		case "WRONGPASS", "NOAUTH":
+			return fmt.Errorf("Redis refuses the user or the password: %w", err)
+		case "NOPERM":
+			return fmt.Errorf("Redis forbids its user what usher needs: %w", err)
+		}
+	}
+	return err
 }
 
 // connector makes a client as soon as Redis is there: rueidis makes none

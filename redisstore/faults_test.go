@@ -5,7 +5,6 @@ package redisstore_test
 import (
 	"context"
 	"errors"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -238,13 +237,7 @@ func TestReplica(t *testing.T) {
 	store, onMaster := open(t, redis), open(t, master)
 	user := usher.NewID()
 	token, session := create(t, onMaster, user)
-	redis.do("REPLICAOF", "127.0.0.1", strconv.Itoa(master.port))
-	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(redis.text("INFO", "replication"), "master_link_status:up"); {
-		if time.Now().After(deadline) {
-			t.Fatal("the replica does not connect")
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
+	redis.replicate(master)
 	_, _, err := store.ReadSession(t.Context(), token)
 	check(t, "ReadSession", err)
 	wantOutage(t, "CreateSession", store.CreateSession(t.Context(), newToken(store, user), newSession(user)))
@@ -261,7 +254,7 @@ func TestReplica(t *testing.T) {
 func TestWrongPassword(t *testing.T) {
 	t.Parallel()
 	redis := startServer(t)
-	store, err := redisstore.Open(t.Context(), "redis://someone:s3cret@"+redis.addr())
+	store, err := redisstore.Open(t.Context(), "redis://someone:s3cret@"+redis.addr(), redisstore.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,68 @@
 package redisstore
 
-import "github.com/redis/rueidis"
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"usher"
+
+	"github.com/redis/rueidis"
+)
+
+// script is a step of several commands.
+type script struct {
+	*rueidis.Lua
+	text  string
+	waits bool // for Options.WaitReplicas
+}
+
+func newScript(text string, waits bool) script {
+	return script{Lua: rueidis.NewLuaScript(text), text: text, waits: waits}
+}
+
+// run runs a script on the user's index and some of his sessions. If a Cluster is
+// moving the keys it waits until they have arrived.
+func (s *Store) run(ctx context.Context, script script, user usher.ID, entries []entry, args ...string) (n int64, err error) {
+	client, err := s.client(ctx)
+	if err != nil {
+		return 0, err
+	}
+	keys := append([]string{s.indexKey(user)}, s.sessionKeys(entries)...)
+	for {
+		if script.waits && s.options.WaitReplicas > 0 {
+			n, err = s.runReplicated(ctx, client, script, keys, args)
+		} else {
+			n, err = script.Exec(ctx, client, keys, args).AsInt64()
+		}
+		if !isElsewhere(err) {
+			return n, err
+		}
+		select {
+		case <-ctx.Done():
+			return n, err
+		case <-time.After(movePause):
+		}
+	}
+}
+
+// runReplicated also waits until enough replicas have what the script did. WAIT
+// speaks of its own connection, which therefore must be nobody else's.
+func (s *Store) runReplicated(ctx context.Context, client rueidis.Client, script script, keys, args []string) (n int64, err error) {
+	want := int64(s.options.WaitReplicas)
+	err = client.Dedicated(func(c rueidis.DedicatedClient) error {
+		eval := c.B().Eval().Script(script.text).Numkeys(int64(len(keys))).Key(keys...).Arg(args...).Build()
+		if n, err = c.Do(ctx, eval).AsInt64(); err != nil {
+			return err
+		}
+		have, err := c.Do(ctx, c.B().Wait().Numreplicas(want).Timeout(s.options.WaitTimeout.Milliseconds()).Build()).AsInt64()
+		if err == nil && have < want {
+			err = fmt.Errorf("%d of %d replicas have it after %v", have, want, s.options.WaitTimeout)
+		}
+		return err
+	})
+	return n, err
+}
 
 // The scripts are the steps that touch more than one key. KEYS[1] is the index
 // of a user, the other keys are his sessions; all are in one bucket. A member of
@@ -19,16 +81,16 @@ return 1
 
 // createScript (member, expiry, record) stores a session. The index comes first:
 // if the second command fails there is no session that it does not name.
-var createScript = rueidis.NewLuaScript(`
+var createScript = newScript(`
 redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
 redis.call('SET', KEYS[2], ARGV[3], 'PXAT', ARGV[2])
-` + tidyIndex)
+`+tidyIndex, true)
 
 // touchScript (member, last seen, expiry) returns 0 if there is no such session.
 // It leaves the session alone if somebody has touched it later. It edits the
 // text because decoding and encoding in Lua would spoil the application's data
 // (large numbers, empty arrays).
-var touchScript = rueidis.NewLuaScript(`
+var touchScript = newScript(`
 local record = redis.call('GET', KEYS[2])
 if not record then return 0 end
 local seen, rest = string.match(record, '^{"s":(%-?%d+),"e":%-?%d+(,.*)$')
@@ -36,15 +98,15 @@ if not seen then return redis.error_reply('ERR corrupt session') end
 if tonumber(seen) > tonumber(ARGV[2]) then return 1 end
 redis.call('SET', KEYS[2], '{"s":' .. ARGV[2] .. ',"e":' .. ARGV[3] .. rest, 'PXAT', ARGV[3])
 redis.call('ZADD', KEYS[1], ARGV[3], ARGV[1])
-` + tidyIndex)
+`+tidyIndex, false)
 
 // endScript (members, in the order of the sessions' keys) deletes sessions and
 // returns how many there were.
-var endScript = rueidis.NewLuaScript(`
+var endScript = newScript(`
 local ended = 0
 for i, member in ipairs(ARGV) do
 	ended = ended + redis.call('DEL', KEYS[i + 1])
 	redis.call('ZREM', KEYS[1], member)
 end
 return ended
-`)
+`, true)

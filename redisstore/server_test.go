@@ -8,12 +8,13 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"usher/internal/testservices"
 
 	"github.com/redis/rueidis"
 )
@@ -22,6 +23,7 @@ import (
 type server struct {
 	t    testing.TB
 	path string
+	file string // of its configuration, or none
 	args []string
 	port int
 	cmd  *exec.Cmd
@@ -39,22 +41,16 @@ func startServer(t testing.TB, args ...string) *server {
 // newServer returns a Redis that does not run yet.
 func newServer(t testing.TB, args ...string) *server {
 	t.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		path, err = exec.LookPath("redis-check-rdb") // the same program under another name
-	}
-	if err != nil {
-		if os.Getenv("USHER_TEST_REQUIRE") == "1" {
-			t.Fatal("redis-server is not installed, and USHER_TEST_REQUIRE=1 lets no test skip for want of it")
-		}
-		t.Skip("redis-server is not installed")
-	}
 	return &server{
-		t: t, path: path,
+		t: t, path: testservices.RedisServer(t),
 		args: append([]string{"--bind", "127.0.0.1", "--dir", t.TempDir(), "--save", ""}, args...),
-		port: 20000 + rand.IntN(10000), // below the ports of outgoing connections
+		port: somePort(),
 	}
 }
+
+// somePort returns a port that is, like the one 10000 above it that a Cluster's
+// nodes speak on, below those of outgoing connections.
+func somePort() int { return 20000 + rand.IntN(2700) }
 
 func (s *server) url() string  { return "redis://" + s.addr() }
 func (s *server) addr() string { return "127.0.0.1:" + strconv.Itoa(s.port) }
@@ -64,7 +60,7 @@ func (s *server) start() {
 	s.t.Helper()
 	for attempt := range 5 {
 		if s.cmd == nil && attempt > 0 { // the port was taken
-			s.port = 20000 + rand.IntN(10000)
+			s.port = somePort()
 		}
 		if s.run() {
 			return
@@ -76,6 +72,9 @@ func (s *server) start() {
 func (s *server) run() bool {
 	s.t.Helper()
 	args := append([]string{"--port", strconv.Itoa(s.port)}, s.args...)
+	if s.file != "" {
+		args = append([]string{s.file}, args...)
+	}
 	cmd := exec.Command(s.path, args...)
 	cmd.Args[0] = "redis-server" // decides which program it is
 	var output bytes.Buffer
@@ -173,19 +172,19 @@ func (s *server) list(command ...string) []string {
 	return list
 }
 
-// startCluster starts a Redis Cluster of one node, which refuses commands on
-// keys of several slots as larger ones do.
-func startCluster(t testing.TB) *server {
+// replicate makes s a replica of master and waits until it has everything.
+func (s *server) replicate(master *server) {
+	s.t.Helper()
+	s.do("REPLICAOF", "127.0.0.1", strconv.Itoa(master.port))
+	eventually(s.t, "a replica", func() bool { return strings.Contains(s.text("INFO", "replication"), "master_link_status:up") })
+}
+
+// eventually waits until it is so.
+func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	s := newServer(t, "--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1",
-		"--cluster-config-file", filepath.Join(t.TempDir(), "nodes.conf"))
-	s.start()
-	s.do("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
-	for deadline := time.Now().Add(5 * time.Second); !strings.Contains(s.text("CLUSTER", "INFO"), "cluster_state:ok"); {
+	for deadline := time.Now().Add(20 * time.Second); !is(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("the cluster is not ready")
+			t.Fatalf("%s: not after 20 s", what)
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
-	return s
 }

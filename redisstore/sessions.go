@@ -185,16 +185,6 @@ func (s *Store) end(ctx context.Context, user usher.ID, entries []entry) (ended 
 	return ended, nil
 }
 
-// run runs a script on the user's index and some of his sessions.
-func (s *Store) run(ctx context.Context, script *rueidis.Lua, user usher.ID, entries []entry, args ...string) (int64, error) {
-	client, err := s.client(ctx)
-	if err != nil {
-		return 0, err
-	}
-	keys := append([]string{s.indexKey(user)}, s.sessionKeys(entries)...)
-	return script.Exec(ctx, client, keys, args).AsInt64()
-}
-
 // describe says what failed, unless the error is an answer.
 func describe(err *error, what string) {
 	if *err != nil && !errors.Is(*err, usher.ErrNotFound) {

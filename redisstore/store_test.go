@@ -26,19 +26,6 @@ func TestSessionStore(t *testing.T) {
 	})
 }
 
-func TestCluster(t *testing.T) {
-	t.Parallel()
-	redis := startCluster(t)
-	client := connect(t, redis.url())
-	if mode := client.Mode(); mode != rueidis.ClientModeCluster {
-		t.Fatalf("the client's mode is %s", mode)
-	}
-	t.Run("one slot", func(t *testing.T) { oneSlot(t, redis) })
-	ushertest.TestSessionStore(t, func(t *testing.T) (usher.SessionStore, func(*testing.T) usher.ID) {
-		return redisstore.New(client, redisstore.Options{Prefix: testservices.Prefix(t)}), nil
-	})
-}
-
 // TestSharedClient: whose client it is closes it.
 func TestSharedClient(t *testing.T) {
 	t.Parallel()
@@ -59,7 +46,7 @@ func TestOpenMalformedURL(t *testing.T) {
 		"", "localhost", "http://localhost", "redis://user:p#s3cret@host", "redis://:s3cret@host:port", "redis://:s3cret@host/zero",
 		"redis://:s3cret@host/\x00",
 	} {
-		store, err := redisstore.Open(t.Context(), url)
+		store, err := redisstore.Open(t.Context(), url, redisstore.Options{})
 		if err == nil {
 			store.Close()
 			t.Errorf("Open(%q): no error", url)
@@ -193,7 +180,7 @@ func openShared(t testing.TB) *redisstore.Store {
 // open returns a store in a Redis of the test's own, which need not run.
 func open(t testing.TB, s *server) *redisstore.Store {
 	t.Helper()
-	store, err := redisstore.Open(t.Context(), s.url())
+	store, err := redisstore.Open(t.Context(), s.url(), redisstore.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,5 +11,7 @@
 //
 // Run them with -race: much of a contract is about calls at the same time.
 //
-// [Clock] is a clock that stands still until a test moves it.
+// [Clock] is a clock that stands still until a test moves it, [FakeProvider] a
+// provider of OAuth 2.0 and OpenID Connect, [MailSink] a mail server that keeps
+// what it gets.
 package ushertest

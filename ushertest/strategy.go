@@ -63,7 +63,7 @@ func (s *strategySuite) signIn(user usher.ID) (token string, a usher.Authenticat
 	s.Helper()
 	a = usher.Authentication{
 		UserID: user, Methods: []string{"pwd", "otp"}, AuthTime: s.clock.Now().Add(-3 * time.Second),
-		IP: "192.0.2.1", UserAgent: "test",
+		IP: "192.0.2.1", UserAgent: "test", Generation: 7,
 	}
 	token, err := s.strategy.WriteToken(s.ctx, &a)
 	if err != nil {
@@ -133,6 +133,9 @@ func (s *strategySuite) roundTrip() {
 		}
 		if !sameSecond(got.AuthTime, want.a.AuthTime) {
 			s.Errorf("ReadToken: proved at %s, want %s", shorten(got.AuthTime), shorten(want.a.AuthTime))
+		}
+		if got.Generation != 0 && got.Generation != want.a.Generation {
+			s.Errorf("ReadToken: generation %d, want %d, or 0 from a strategy that does not keep it", got.Generation, want.a.Generation)
 		}
 		if got.Scopes != nil {
 			s.Errorf("ReadToken: scopes %q of a sign-in without restriction, want nil", got.Scopes)

@@ -83,6 +83,12 @@ func TestStrategyNotices(t *testing.T) {
 				return a, err
 			}}
 		}},
+		{"makes generations up", "round trip", func(s usher.Sessions) usher.Strategy {
+			return reading{Sessions: s, after: func(a usher.Authentication, err error) (usher.Authentication, error) {
+				a.Generation = 1
+				return a, err
+			}}
+		}},
 		{"mixes users up", "round trip", func(s usher.Sessions) usher.Strategy { return &cachedUser{Sessions: s} }},
 		{"loses the scopes", "restrictions", func(s usher.Sessions) usher.Strategy {
 			return writing{s, func(a *usher.Authentication) { a.Scopes = nil }}

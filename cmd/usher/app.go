@@ -48,7 +48,7 @@ func openApp(ctx context.Context, c Config, log *slog.Logger) (_ *app, err error
 	if c.usesRedis() {
 		ctx, cancel := context.WithTimeout(ctx, redisPatience)
 		defer cancel()
-		if a.redis, err = redisstore.Open(ctx, c.Redis); err != nil {
+		if a.redis, err = redisstore.Open(ctx, c.Redis, redisstore.Options{}); err != nil {
 			return nil, err
 		}
 		s.redis = a.redis

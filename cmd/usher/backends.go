@@ -55,6 +55,7 @@ func (c Config) library(secret []byte, s stores) (usher.Config[User], []error) {
 		FastAPIUsersResetTokens: c.FastAPIUsers.ResetTokens,
 		VerifyLifetime:          max(c.Lifetimes.Verify, 0), // check names the fault in our words
 		ResetLifetime:           max(c.Lifetimes.Reset, 0),
+		DeadMailLifetime:        max(c.Lifetimes.DeadMail, 0),
 
 		Backends:     backends,
 		Registration: registration,

@@ -23,7 +23,7 @@ type mailCommand struct {
 }
 
 type mailPreviewCommand struct {
-	Kind     string `arg:"" help:"verify, reset, already_registered, password_changed, email_changed, confirm_email or new_sign_in."`
+	Kind     string `arg:"" help:"verify, reset, already_registered, password_changed, email_changed, confirm_email, new_sign_in, account_linked or account_unlinked."`
 	Language string `help:"Language of the mail (default: that of the configuration)."`
 	HTML     bool   `name:"html" help:"Print the HTML instead of the text."`
 }

@@ -36,10 +36,12 @@ func (r RegistrationConfig) policy() (usher.Registration, error) {
 	return policy, errors.Join(faults...)
 }
 
-// LifetimesConfig says how long the links of mails live.
+// LifetimesConfig says how long the links of mails live, and mails that were given
+// up.
 type LifetimesConfig struct {
-	Verify time.Duration `yaml:"verify"`
-	Reset  time.Duration `yaml:"reset"`
+	Verify   time.Duration `yaml:"verify"`
+	Reset    time.Duration `yaml:"reset"`
+	DeadMail time.Duration `yaml:"dead_mail"`
 }
 
 func (c Config) checkLifetimes() error {
@@ -47,7 +49,7 @@ func (c Config) checkLifetimes() error {
 	for _, limit := range []struct {
 		key   string
 		value time.Duration
-	}{{"verify", c.Lifetimes.Verify}, {"reset", c.Lifetimes.Reset}} {
+	}{{"verify", c.Lifetimes.Verify}, {"reset", c.Lifetimes.Reset}, {"dead_mail", c.Lifetimes.DeadMail}} {
 		if limit.value < time.Minute {
 			faults = append(faults, fmt.Errorf("lifetimes.%s: %v is less than a minute", limit.key, limit.value))
 		}

@@ -131,7 +131,7 @@ func TestMailNewSignIn(t *testing.T) {
 func TestLifetimes(t *testing.T) {
 	t.Parallel()
 	c := testConfig(t)
-	c.Lifetimes = LifetimesConfig{Verify: 2 * time.Hour, Reset: 30 * time.Minute}
+	c.Lifetimes = LifetimesConfig{Verify: 2 * time.Hour, Reset: 30 * time.Minute, DeadMail: time.Hour}
 	b := boot(t, c)
 	b.register("ada@example.com")
 	if m := b.mail("ada@example.com", "Confirm"); !strings.Contains(m.text, "for 2 hours") {

@@ -13,7 +13,7 @@ import (
 
 type sessionsCommand struct {
 	List   sessionsListCommand   `cmd:"" help:"List a user's live sessions, newest first."`
-	Revoke sessionsRevokeCommand `cmd:"" help:"End one session of a user, or all. JWTs are no sessions: they live until they expire."`
+	Revoke sessionsRevokeCommand `cmd:"" help:"End one session of a user, or all. JWTs are no sessions: a new password or deactivating the user ends them."`
 }
 
 type sessionsListCommand struct {

@@ -50,7 +50,7 @@ func newApp(ctx context.Context, s settings) (*app, error) {
 		return nil, err
 	}
 	a := &app{users: users, provider: s.provider}
-	if a.redis, err = redisstore.Open(ctx, s.redis); err != nil {
+	if a.redis, err = redisstore.Open(ctx, s.redis, redisstore.Options{}); err != nil {
 		a.close()
 		return nil, err
 	}

@@ -1,0 +1,169 @@
+//go:build unix
+
+package redisstore_test
+
+import (
+	"crypto/sha256"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"usher"
+	"usher/internal/testservices"
+	"usher/redisstore"
+	"usher/ushertest"
+
+	"github.com/redis/rueidis"
+)
+
+// cluster is a Redis Cluster of primaries and as many replicas, one for each.
+type cluster struct {
+	t     testing.TB
+	nodes []*server // first the primaries
+	ids   []string
+}
+
+// startCluster starts a cluster in which a primary is given up after 1.5 s.
+func startCluster(t testing.TB, primaries, replicas int, args ...string) *cluster {
+	t.Helper()
+	c := &cluster{t: t}
+	args = append([]string{
+		"--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1", "--cluster-node-timeout", "1500",
+		"--repl-diskless-sync-delay", "0",
+	}, args...)
+	for range primaries + replicas {
+		node := startServer(t, args...)
+		c.nodes = append(c.nodes, node)
+		c.ids = append(c.ids, node.text("CLUSTER", "MYID"))
+	}
+	for i, node := range c.nodes {
+		if i < primaries {
+			first, last := 16384*i/primaries, 16384*(i+1)/primaries-1
+			node.do("CLUSTER", "ADDSLOTSRANGE", strconv.Itoa(first), strconv.Itoa(last))
+		}
+		node.do("CLUSTER", "SET-CONFIG-EPOCH", strconv.Itoa(i+1))
+		if i > 0 {
+			node.do("CLUSTER", "MEET", "127.0.0.1", strconv.Itoa(c.nodes[0].port))
+		}
+	}
+	for _, node := range c.nodes {
+		eventually(t, "a cluster whose nodes know each other", func() bool {
+			return strings.Count(node.text("CLUSTER", "NODES"), "connected") == len(c.nodes) &&
+				!strings.Contains(node.text("CLUSTER", "NODES"), "handshake")
+		})
+	}
+	for i := range replicas {
+		c.nodes[primaries+i].do("CLUSTER", "REPLICATE", c.ids[i])
+	}
+	for i, node := range c.nodes {
+		eventually(t, "a cluster", func() bool {
+			return strings.Contains(node.text("CLUSTER", "INFO"), "cluster_state:ok") &&
+				(i < primaries || strings.Contains(node.text("INFO", "replication"), "master_link_status:up"))
+		})
+	}
+	return c
+}
+
+// url names two nodes, for one may be away when a store starts.
+func (c *cluster) url() string { return c.nodes[0].url() + "?addr=" + c.nodes[1].addr() }
+
+// move moves a slot and its keys to another primary, slowly.
+func (c *cluster) move(slot int, from, to int) (moved int) {
+	c.t.Helper()
+	s, source, target := strconv.Itoa(slot), c.nodes[from], c.nodes[to]
+	target.do("CLUSTER", "SETSLOT", s, "IMPORTING", c.ids[from])
+	source.do("CLUSTER", "SETSLOT", s, "MIGRATING", c.ids[to])
+	for {
+		keys := source.list("CLUSTER", "GETKEYSINSLOT", s, "5")
+		if len(keys) == 0 {
+			break
+		}
+		moved += len(keys)
+		source.do(slices.Concat([]string{"MIGRATE", "127.0.0.1", strconv.Itoa(target.port), "", "0", "5000", "KEYS"}, keys)...)
+		time.Sleep(2 * time.Millisecond)
+	}
+	for _, node := range []*server{target, source, c.nodes[3-from-to]} {
+		node.do("CLUSTER", "SETSLOT", s, "NODE", c.ids[to])
+	}
+	return moved
+}
+
+// TestClusterSlots: one node refuses commands on keys of several slots as many do.
+func TestClusterSlots(t *testing.T) {
+	t.Parallel()
+	oneSlot(t, startCluster(t, 1, 0).nodes[0])
+}
+
+// TestCluster: three primaries with a replica each; the contract holds, sessions
+// stay right while their slot moves, and a primary that dies is replaced (F11:
+// P4, P6, P8).
+func TestCluster(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, 3, 3, limitedUser...)
+	client := connect(t, c.url())
+	if mode := client.Mode(); mode != rueidis.ClientModeCluster {
+		t.Fatalf("the client's mode is %s", mode)
+	}
+	t.Run("contract", func(t *testing.T) {
+		ushertest.TestSessionStore(t, func(t *testing.T) (usher.SessionStore, func(*testing.T) usher.ID) {
+			return redisstore.New(client, redisstore.Options{Prefix: testservices.Prefix(t), WaitReplicas: 1, WaitTimeout: 2 * time.Second}), nil
+		})
+	})
+	for range rounds() {
+		t.Run("reshard", func(t *testing.T) { reshard(t, c, redisstore.Options{}) })
+	}
+	t.Run("reshard and wait for replicas", func(t *testing.T) {
+		reshard(t, c, redisstore.Options{WaitReplicas: 1, WaitTimeout: 2 * time.Second})
+	})
+	t.Run("kill a primary", func(t *testing.T) {
+		l := startLoad(t, openURL(t, asLimited(c.url()), redisstore.Options{}), newUsers(8))
+		l.until(500)
+		killed := time.Now()
+		c.nodes[0].kill()
+		l.outage(killed)
+		l.stop()
+		lost, undone := l.audit()
+		t.Logf("%d sessions lost, %d logouts undone", lost, undone)
+		c.nodes[0].start() // as a replica, which forgets what it alone knew
+		l.audit()
+	})
+}
+
+// reshard moves a slot to another primary and back while its sessions are in use.
+func reshard(t *testing.T, c *cluster, opts redisstore.Options) {
+	const bucket = 0x7f
+	slot := int(c.nodes[0].number("CLUSTER", "KEYSLOT", "usher:{7f}:"))
+	from := slot * 3 / 16384
+	to := (from + 1) % 3
+	l := startLoad(t, openURL(t, asLimited(c.url()), opts), usersIn(bucket, 8))
+	l.until(500)
+	for range 2 {
+		began := time.Now()
+		if moved := c.move(slot, from, to); moved < 50 {
+			t.Errorf("%d keys moved: too few", moved)
+		} else {
+			t.Logf("%d keys moved in %v", moved, time.Since(began))
+		}
+		l.until(l.done() + 200)
+		from, to = to, from
+	}
+	l.stop()
+	if lost, undone := l.audit(); lost+undone > 0 {
+		t.Errorf("%d sessions lost, %d logouts undone", lost, undone)
+	}
+	if n := l.failures(); n > 0 {
+		t.Errorf("%d calls failed", n)
+	}
+}
+
+// usersIn returns users whose keys are in one bucket.
+func usersIn(bucket byte, n int) (users []usher.ID) {
+	for len(users) < n {
+		if user := usher.NewID(); sha256.Sum256([]byte(user))[0] == bucket {
+			users = append(users, user)
+		}
+	}
+	return users
+}
