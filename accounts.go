@@ -65,22 +65,24 @@ func (a *Auth[U]) create(ctx context.Context, user *U, password *string, with fu
 				return err
 			}
 		}
+		if hook := a.config.Hooks.DuringRegister; hook != nil {
+			if err := before("DuringRegister", func() error { return hook(ctx, user) }); err != nil {
+				return err
+			}
+		}
 		if base.IsVerified {
 			return nil
 		}
 		return a.notify(ctx, MailVerify, base, nil)
 	})
-	var refusal *Error
 	switch {
 	case errors.Is(err, ErrEmailTaken):
 		return ErrUserExists
-	case errors.As(err, &refusal): // with's
-		return err
 	case err != nil:
-		return unavailable(err)
+		return answer(err)
 	}
 	if hook := a.config.Hooks.AfterRegister; hook != nil {
-		a.after("AfterRegister", func() { hook(ctx, user) })
+		a.after(ctx, "AfterRegister", func(ctx context.Context) { hook(ctx, user) })
 	}
 	return nil
 }
@@ -159,7 +161,7 @@ func (a *Auth[U]) UpdateUser(ctx context.Context, id ID, change Change[U]) (user
 			a.emit(ctx, Event{Kind: EventRequestVerify, UserID: a.fields.Base(changed).ID})
 		}
 		if hook := a.config.Hooks.AfterUpdate; hook != nil {
-			a.after("AfterUpdate", func() { hook(ctx, changed, change.members) })
+			a.after(ctx, "AfterUpdate", func(ctx context.Context) { hook(ctx, changed, change.members) })
 		}
 		return changed, nil
 	}
@@ -234,7 +236,7 @@ func (a *Auth[U]) commit(ctx context.Context, old, changed *U, change Change[U])
 		}
 	}
 	err := a.inTx(ctx, func(ctx context.Context) error {
-		if err := a.config.Store.UpdateUser(ctx, old, changed); err != nil {
+		if err := a.update(ctx, old, changed); err != nil {
 			return err
 		}
 		if change.with != nil {
@@ -254,6 +256,17 @@ func (a *Auth[U]) commit(ctx context.Context, old, changed *U, change Change[U])
 	if endsSessions {
 		_, err := a.RevokeSessions(ctx, id, keep)
 		return err
+	}
+	return nil
+}
+
+// update writes a changed user, in a transaction if there is one.
+func (a *Auth[U]) update(ctx context.Context, old, changed *U) error {
+	if err := a.config.Store.UpdateUser(ctx, old, changed); err != nil {
+		return err
+	}
+	if hook := a.config.Hooks.DuringUpdate; hook != nil {
+		return before("DuringUpdate", func() error { return hook(ctx, old, changed) })
 	}
 	return nil
 }
@@ -300,6 +313,11 @@ func (a *Auth[U]) deleteUserIf(ctx context.Context, id ID, onlyIf func(user *U) 
 				return err
 			}
 		}
+		if hook := a.config.Hooks.DuringDelete; hook != nil {
+			if err := before("DuringDelete", func() error { return hook(ctx, user) }); err != nil {
+				return err
+			}
+		}
 		return a.config.Store.DeleteUser(ctx, id)
 	})
 	if err != nil {
@@ -309,7 +327,7 @@ func (a *Auth[U]) deleteUserIf(ctx context.Context, id ID, onlyIf func(user *U) 
 		return err
 	}
 	if hook := a.config.Hooks.AfterDelete; hook != nil {
-		a.after("AfterDelete", func() { hook(ctx, user) })
+		a.after(ctx, "AfterDelete", func(ctx context.Context) { hook(ctx, user) })
 	}
 	return nil
 }

@@ -83,6 +83,17 @@ func unavailable(cause error) *Error {
 	return &Error{Status: http.StatusServiceUnavailable, Code: "Service Unavailable", RetryAfter: retryAfter(cause), Err: cause}
 }
 
+// answer returns an error that is a client's answer already as it is, such as the
+// veto of a hook, and makes any other a 503.
+func answer(err error) error {
+	var refusal *Error
+	var invalid *ValidationError
+	if errors.As(err, &refusal) || errors.As(err, &invalid) {
+		return err
+	}
+	return unavailable(err)
+}
+
 // retryAfter asks the cause (the gate of the password hasher knows how long its
 // queue is); stores do not say, and are tried again soon.
 func retryAfter(cause error) time.Duration {

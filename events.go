@@ -38,9 +38,17 @@ type Event struct {
 }
 
 // emit ends a flow. It fills in the time, logs the event and hands it to the
-// application.
+// application: that something succeeded, when it is committed.
 func (a *Auth[U]) emit(ctx context.Context, e Event) {
 	e.Time = a.config.now()
+	if e.Err == nil {
+		a.whenCommitted(ctx, func(ctx context.Context) { a.tell(ctx, e) })
+		return
+	}
+	a.tell(ctx, e)
+}
+
+func (a *Auth[U]) tell(ctx context.Context, e Event) {
 	level := slog.LevelInfo
 	attrs := []slog.Attr{slog.String("user", string(e.UserID))}
 	for name, value := range map[string]string{"session": e.SessionID, "backend": e.Backend, "ip": e.IP} {
@@ -55,7 +63,7 @@ func (a *Auth[U]) emit(ctx context.Context, e Event) {
 		attrs = append(attrs, slog.String("error", e.Err.Error()))
 	}
 	a.config.Logger.LogAttrs(ctx, level, "usher: "+string(e.Kind), attrs...)
-	if a.config.Hooks.OnEvent != nil {
-		a.after("OnEvent", func() { a.config.Hooks.OnEvent(ctx, e) })
+	if hook := a.config.Hooks.OnEvent; hook != nil {
+		a.call("OnEvent", func() { hook(ctx, e) })
 	}
 }

@@ -85,7 +85,7 @@ func (a *Auth[U]) ClaimUser(ctx context.Context, user *U, with func(ctx context.
 		return nil, err
 	}
 	if hook := a.config.Hooks.AfterVerify; hook != nil {
-		a.after("AfterVerify", func() { hook(ctx, claimed) })
+		a.after(ctx, "AfterVerify", func(ctx context.Context) { hook(ctx, claimed) })
 	}
 	return claimed, nil
 }
@@ -125,7 +125,7 @@ func (a *Auth[U]) changeSignIn(ctx context.Context, user *U, edit func(*User), w
 	endLinks(base)
 	edit(base)
 	err := a.inTx(ctx, func(ctx context.Context) error {
-		if err := a.config.Store.UpdateUser(ctx, user, &changed); err != nil { // first: it locks the row
+		if err := a.update(ctx, user, &changed); err != nil { // first: it locks the row
 			return err
 		}
 		return with(ctx)

@@ -15,7 +15,7 @@ func (a *Auth[U]) ForgotPassword(ctx context.Context, address string) error {
 	if user != nil {
 		e.UserID = a.fields.Base(user).ID
 		if hook := a.config.Hooks.AfterForgotPassword; hook != nil {
-			a.after("AfterForgotPassword", func() { hook(ctx, user, token) })
+			a.after(ctx, "AfterForgotPassword", func(ctx context.Context) { hook(ctx, user, token) })
 		}
 	}
 	a.emit(ctx, e)
@@ -94,10 +94,10 @@ func (a *Auth[U]) ResetPassword(ctx context.Context, token, password string) (us
 			continue
 		}
 		if err != nil {
-			return nil, unavailable(err)
+			return nil, answer(err)
 		}
 		if hook := a.config.Hooks.AfterResetPassword; hook != nil {
-			a.after("AfterResetPassword", func() { hook(ctx, &changed) })
+			a.after(ctx, "AfterResetPassword", func(ctx context.Context) { hook(ctx, &changed) })
 		}
 		return &changed, nil
 	}

@@ -130,7 +130,7 @@ func (a *Auth[U]) signIn(ctx context.Context, backend string, user *U, methods [
 	}
 	a.notifyOfSignIn(ctx, base, authn)
 	if hook := a.config.Hooks.AfterLogin; hook != nil {
-		a.after("AfterLogin", func() { hook(ctx, user, authn) })
+		a.after(ctx, "AfterLogin", func(ctx context.Context) { hook(ctx, user, authn) })
 	}
 	return authn, nil
 }
@@ -188,7 +188,7 @@ func (a *Auth[U]) SignOut(ctx context.Context, user *U, authn Authentication) er
 		return err
 	}
 	if hook := a.config.Hooks.AfterLogout; hook != nil {
-		a.after("AfterLogout", func() { hook(ctx, user, authn) })
+		a.after(ctx, "AfterLogout", func(ctx context.Context) { hook(ctx, user, authn) })
 	}
 	return nil
 }

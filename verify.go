@@ -14,7 +14,7 @@ func (a *Auth[U]) RequestVerify(ctx context.Context, address string) error {
 	if user != nil {
 		e.UserID = a.fields.Base(user).ID
 		if hook := a.config.Hooks.AfterRequestVerify; hook != nil {
-			a.after("AfterRequestVerify", func() { hook(ctx, user, token) })
+			a.after(ctx, "AfterRequestVerify", func(ctx context.Context) { hook(ctx, user, token) })
 		}
 	}
 	a.emit(ctx, e)
@@ -61,15 +61,15 @@ func (a *Auth[U]) Verify(ctx context.Context, token string) (user *U, err error)
 		}
 		verified := *old
 		a.fields.Base(&verified).IsVerified = true
-		err = a.config.Store.UpdateUser(ctx, old, &verified)
+		err = a.commit(ctx, old, &verified, Change[U]{})
 		if errors.Is(err, ErrConflict) { // look again: somebody may have been faster
 			continue
 		}
 		if err != nil {
-			return nil, unavailable(err)
+			return nil, answer(err)
 		}
 		if hook := a.config.Hooks.AfterVerify; hook != nil {
-			a.after("AfterVerify", func() { hook(ctx, &verified) })
+			a.after(ctx, "AfterVerify", func(ctx context.Context) { hook(ctx, &verified) })
 		}
 		return &verified, nil
 	}

@@ -30,7 +30,7 @@ import (
 //		return db.AddMessage(ctx, welcome)
 //	})
 func (s *Store[U]) InTx(ctx context.Context, f func(ctx context.Context) error) error {
-	if s.tx(ctx) != nil {
+	if s.Tx(ctx) != nil {
 		return f(ctx)
 	}
 	ctx, cancel := s.limit(ctx)
@@ -78,8 +78,9 @@ func (s *Store[U]) WithTx(ctx context.Context, tx *sql.Tx) context.Context {
 	return context.WithValue(ctx, s, tx)
 }
 
-// tx returns the transaction that ctx is in, or nil.
-func (s *Store[U]) tx(ctx context.Context) *sql.Tx {
+// Tx returns the transaction that ctx is in, for the application's own statements,
+// or nil.
+func (s *Store[U]) Tx(ctx context.Context) *sql.Tx {
 	tx, _ := ctx.Value(s).(*sql.Tx)
 	return tx
 }
@@ -87,21 +88,21 @@ func (s *Store[U]) tx(ctx context.Context) *sql.Tx {
 // The statements of the store run in the transaction of ctx, if there is one.
 
 func (s *Store[U]) queryRow(ctx context.Context, st *statement, args ...any) *sql.Row {
-	if tx := s.tx(ctx); tx != nil {
+	if tx := s.Tx(ctx); tx != nil {
 		return tx.QueryRowContext(ctx, st.text, args...)
 	}
 	return st.prepared.QueryRowContext(ctx, args...)
 }
 
 func (s *Store[U]) query(ctx context.Context, st *statement, args ...any) (*sql.Rows, error) {
-	if tx := s.tx(ctx); tx != nil {
+	if tx := s.Tx(ctx); tx != nil {
 		return tx.QueryContext(ctx, st.text, args...)
 	}
 	return st.prepared.QueryContext(ctx, args...)
 }
 
 func (s *Store[U]) execute(ctx context.Context, st *statement, args ...any) (result sql.Result, err error) {
-	switch tx := s.tx(ctx); {
+	switch tx := s.Tx(ctx); {
 	case tx != nil:
 		result, err = tx.ExecContext(ctx, st.text, args...)
 	case st.prepared == nil:
@@ -120,7 +121,7 @@ type runner interface {
 
 // within returns the transaction of ctx, or db if there is none.
 func (s *Store[U]) within(ctx context.Context, db *sql.DB) runner {
-	if tx := s.tx(ctx); tx != nil {
+	if tx := s.Tx(ctx); tx != nil {
 		return tx
 	}
 	return db
