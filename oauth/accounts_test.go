@@ -84,29 +84,30 @@ func TestS_H10_Associate(t *testing.T) {
 // TestDefect_F_SharedAccount: sixteen users link one account at once, one wins, and
 // the account signs in.
 func TestDefect_F_SharedAccount(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, options{file: true})
-	const n = 16
-	browsers, callbacks := make([]*browser, n), make([]string, n)
-	s.provider.SetUser(ushertest.ProviderUser{ID: "shared"})
-	for i := range n {
-		email := string(rune('a'+i)) + "@example.com"
-		s.user(t, email, true)
-		browsers[i] = s.browser()
-		browsers[i].login(t, email)
-		callbacks[i] = browsers[i].consent(t, "/auth/associate/fake")
-	}
-	won := 0
-	for _, a := range together(t, n, func(i int) answer { return browsers[i].get(t, callbacks[i]) }) {
-		if a.StatusCode == 200 {
-			won++
-		} else {
-			expect(t, a, 400, "OAUTH_ACCOUNT_ALREADY_LINKED")
+	onEach(t, func(t *testing.T, on engine) {
+		s := newSite(t, options{on: on})
+		const n = 16
+		browsers, callbacks := make([]*browser, n), make([]string, n)
+		s.provider.SetUser(ushertest.ProviderUser{ID: "shared"})
+		for i := range n {
+			email := string(rune('a'+i)) + "@example.com"
+			s.user(t, email, true)
+			browsers[i] = s.browser()
+			browsers[i].login(t, email)
+			callbacks[i] = browsers[i].consent(t, "/auth/associate/fake")
 		}
-	}
-	if a := s.browser().flow(t, "/auth/fake"); won != 1 || a.StatusCode != 204 {
-		t.Errorf("%d won; %s %s", won, a.Status, a.body)
-	}
+		won := 0
+		for _, a := range together(t, n, func(i int) answer { return browsers[i].get(t, callbacks[i]) }) {
+			if a.StatusCode == 200 {
+				won++
+			} else {
+				expect(t, a, 400, "OAUTH_ACCOUNT_ALREADY_LINKED")
+			}
+		}
+		if a := s.browser().flow(t, "/auth/fake"); won != 1 || a.StatusCode != 204 {
+			t.Errorf("%d won; %s %s", won, a.Status, a.body)
+		}
+	})
 }
 
 // TestUnlink: but never the last way in.
@@ -153,36 +154,37 @@ func TestUnlink(t *testing.T) {
 
 // TestUnlinkBothAtOnce: of the last two, one stays.
 func TestUnlinkBothAtOnce(t *testing.T) {
-	t.Parallel()
-	s := newSite(t, options{file: true})
-	b := s.browser()
-	b.flow(t, "/auth/fake")
-	ann := s.stored(t, "ann@example.com")
-	for i := range 5 {
-		provider := []string{"fake", "sso"}[i%2]
-		s.provider.SetUser(ushertest.ProviderUser{ID: i + 100})
-		if provider == "sso" {
-			s.provider.SetUser(ushertest.ProviderUser{ID: string(rune('a' + i))})
+	onEach(t, func(t *testing.T, on engine) {
+		s := newSite(t, options{on: on})
+		b := s.browser()
+		b.flow(t, "/auth/fake")
+		ann := s.stored(t, "ann@example.com")
+		for i := range 5 {
+			provider := []string{"fake", "sso"}[i%2]
+			s.provider.SetUser(ushertest.ProviderUser{ID: i + 100})
+			if provider == "sso" {
+				s.provider.SetUser(ushertest.ProviderUser{ID: string(rune('a' + i))})
+			}
+			if a := b.flow(t, "/auth/associate/"+provider); a.StatusCode != 200 {
+				t.Fatalf("%s %s", a.Status, a.body)
+			}
+			links := s.links(t, ann.ID)
+			if len(links) != 2 {
+				t.Fatalf("%+v", links)
+			}
+			answers := together(t, 2, func(i int) answer { return b.do(t, "DELETE", "/users/me/oauth-accounts/"+links[i].ID) })
+			if len(s.links(t, ann.ID)) != 1 {
+				t.Fatalf("%s %s, %s %s", answers[0].Status, answers[0].body, answers[1].Status, answers[1].body)
+			}
 		}
-		if a := b.flow(t, "/auth/associate/"+provider); a.StatusCode != 200 {
-			t.Fatalf("%s %s", a.Status, a.body)
-		}
-		links := s.links(t, ann.ID)
-		if len(links) != 2 {
-			t.Fatalf("%+v", links)
-		}
-		answers := together(t, 2, func(i int) answer { return b.do(t, "DELETE", "/users/me/oauth-accounts/"+links[i].ID) })
-		if len(s.links(t, ann.ID)) != 1 {
-			t.Fatalf("%s %s, %s %s", answers[0].Status, answers[0].body, answers[1].Status, answers[1].body)
-		}
-	}
+	})
 }
 
 // TestS_H12_ProviderTokens: row 73, sealed in the store, and nowhere else.
 func TestS_H12_ProviderTokens(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	s := newSite(t, options{file: true})
+	s := newSite(t, options{on: onFile})
 	b := s.browser()
 	a := b.flow(t, "/auth/fake")
 	ann := s.stored(t, "ann@example.com")

@@ -8,7 +8,6 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +16,6 @@ import (
 	"usher/oauth"
 	"usher/password"
 	"usher/sqlstore"
-	"usher/sqlstore/sqlite"
 	"usher/ushertest"
 )
 
@@ -50,7 +48,7 @@ type site struct {
 
 // options change a site before it is made.
 type options struct {
-	file  bool // the database is a file, which several can read at once
+	on    engine // nil: inMemory
 	auth  func(*usher.Config[User])
 	oauth func(*site, *oauth.Config[User])
 }
@@ -59,11 +57,10 @@ func newSite(t testing.TB, o options) *site {
 	t.Helper()
 	s := &site{provider: ushertest.NewFakeProvider(t), log: &logBuffer{}, events: &events{}}
 	var err error
-	s.file = sqlite.Memory
-	if o.file {
-		s.file = filepath.Join(t.TempDir(), "users.db")
+	if o.on == nil {
+		o.on = inMemory
 	}
-	if s.db, err = sqlite.Open[User](t.Context(), s.file); err != nil {
+	if s.db, err = o.on(t, s); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.db.Close() })

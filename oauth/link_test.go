@@ -277,32 +277,33 @@ func TestS_A14_NoPassword(t *testing.T) {
 
 // TestDefect_A_TwentyCallbacks of one new account: one user, and nobody gets a 500.
 func TestDefect_A_TwentyCallbacks(t *testing.T) {
-	t.Parallel()
-	var registered atomic.Int32
-	s := newSite(t, options{file: true, auth: func(c *usher.Config[User]) {
-		c.Hooks.AfterRegister = func(context.Context, *User) { registered.Add(1) }
-	}})
-	const n = 20
-	browsers, callbacks := make([]*browser, n), make([]string, n)
-	for i := range n {
-		browsers[i] = s.browser()
-		callbacks[i] = browsers[i].consent(t, "/auth/fake")
-	}
-	in := 0
-	for _, a := range together(t, n, func(i int) answer { return browsers[i].get(t, callbacks[i]) }) {
-		switch a.StatusCode {
-		case 204:
-			in++
-		case 400:
-			expect(t, a, 400, "OAUTH_USER_ALREADY_EXISTS")
-		default:
-			t.Errorf("%s %s", a.Status, a.body)
+	onEach(t, func(t *testing.T, on engine) {
+		var registered atomic.Int32
+		s := newSite(t, options{on: on, auth: func(c *usher.Config[User]) {
+			c.Hooks.AfterRegister = func(context.Context, *User) { registered.Add(1) }
+		}})
+		const n = 20
+		browsers, callbacks := make([]*browser, n), make([]string, n)
+		for i := range n {
+			browsers[i] = s.browser()
+			callbacks[i] = browsers[i].consent(t, "/auth/fake")
 		}
-	}
-	if in == 0 || s.userCount(t) != 1 || registered.Load() != 1 || len(s.links(t, s.stored(t, "ann@example.com").ID)) != 1 {
-		t.Errorf("%d in, %d users, %d hooks", in, s.userCount(t), registered.Load())
-	}
-	t.Logf("%d of %d signed in", in, n)
+		in := 0
+		for _, a := range together(t, n, func(i int) answer { return browsers[i].get(t, callbacks[i]) }) {
+			switch a.StatusCode {
+			case 204:
+				in++
+			case 400:
+				expect(t, a, 400, "OAUTH_USER_ALREADY_EXISTS")
+			default:
+				t.Errorf("%s %s", a.Status, a.body)
+			}
+		}
+		if in == 0 || s.userCount(t) != 1 || registered.Load() != 1 || len(s.links(t, s.stored(t, "ann@example.com").ID)) != 1 {
+			t.Errorf("%d in, %d users, %d hooks", in, s.userCount(t), registered.Load())
+		}
+		t.Logf("%d of %d signed in", in, n)
+	})
 }
 
 // TestHooks: a new user goes through the hooks, and one of them fills him in.

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -122,16 +123,19 @@ func (o *OAuth[U]) serve(methods map[string]handler) http.Handler {
 
 // writeJSON answers 200 with the headers of usher's own answers.
 func writeJSON(w http.ResponseWriter, v any) error {
-	body, err := json.Marshal(v)
-	if err != nil {
+	var body bytes.Buffer
+	text := json.NewEncoder(&body)
+	text.SetEscapeHTML(false) // a URL that can be copied
+	if err := text.Encode(v); err != nil {
 		return err
 	}
+	body.Truncate(body.Len() - 1) // the newline
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	_, _ = w.Write(body) // the client is gone: nobody to tell
+	h.Set("Content-Length", strconv.Itoa(body.Len()))
+	_, _ = body.WriteTo(w) // the client is gone: nobody to tell
 	return nil
 }

@@ -77,36 +77,37 @@ func TestToken(t *testing.T) {
 
 // TestTokenOfTwoProcesses: the second to refresh takes what the first stored.
 func TestTokenOfTwoProcesses(t *testing.T) {
-	t.Parallel()
-	clock := ushertest.NewClock(time.Now())
-	s := newSite(t, options{file: true, oauth: func(_ *site, c *oauth.Config[User]) { c.Now = clock.Now }})
-	c := s.config()
-	c.Now = clock.Now
-	other, err := oauth.New(s.auth, c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.browser().flow(t, "/auth/fake")
-	ann := s.stored(t, "ann@example.com")
-	clock.Advance(time.Hour)
-	var all sync.WaitGroup
-	tokens := make([]string, 8)
-	for i := range tokens {
-		all.Go(func() {
-			token, err := []*oauth.OAuth[User]{s.oauth, other}[i%2].Token(t.Context(), ann.ID, "fake")
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			tokens[i] = token.AccessToken
-		})
-	}
-	all.Wait()
-	for _, token := range tokens {
-		if token != tokens[0] {
-			t.Fatalf("%q", tokens)
+	onEach(t, func(t *testing.T, on engine) {
+		clock := ushertest.NewClock(time.Now())
+		s := newSite(t, options{on: on, oauth: func(_ *site, c *oauth.Config[User]) { c.Now = clock.Now }})
+		c := s.config()
+		c.Now = clock.Now
+		other, err := oauth.New(s.auth, c)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
+		s.browser().flow(t, "/auth/fake")
+		ann := s.stored(t, "ann@example.com")
+		clock.Advance(time.Hour)
+		var all sync.WaitGroup
+		tokens := make([]string, 8)
+		for i := range tokens {
+			all.Go(func() {
+				token, err := []*oauth.OAuth[User]{s.oauth, other}[i%2].Token(t.Context(), ann.ID, "fake")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				tokens[i] = token.AccessToken
+			})
+		}
+		all.Wait()
+		for _, token := range tokens {
+			if token != tokens[0] {
+				t.Fatalf("%q", tokens)
+			}
+		}
+	})
 }
 
 // TestTokenGone: what cannot be refreshed is no token.

@@ -114,7 +114,7 @@ func derive(secret []byte, purpose string) []byte {
 	return key
 }
 
-// readAES reads 32 bytes, as they are or in hexadecimal.
+// readAES reads 32 bytes in hexadecimal.
 func (k KeyConfig) readAES() ([]byte, error) {
 	if k.File == "" {
 		return nil, errors.New("file is missing")
@@ -123,13 +123,11 @@ func (k KeyConfig) readAES() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if key, err := hex.DecodeString(string(text)); err == nil {
-		text = key
+	key, err := hex.DecodeString(string(text))
+	if err != nil || len(key) != 32 {
+		return nil, fmt.Errorf("%s: a key has 32 bytes, in hexadecimal: make one with `openssl rand -hex 32`", k.File)
 	}
-	if len(text) != 32 {
-		return nil, fmt.Errorf("%s: a key has 32 bytes: make one with `openssl rand -hex 32`", k.File)
-	}
-	return text, nil
+	return key, nil
 }
 
 // provider fills in what the type knows. A part with a fault is replaced by
