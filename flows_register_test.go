@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -118,75 +117,6 @@ func TestS_E10_Invitations(t *testing.T) {
 			// Administrators need none.
 			if err := x.auth.CreateUser(t.Context(), newUser("dan@example.com"), goodPassword); err != nil {
 				t.Error(err)
-			}
-		})
-	}
-}
-
-// Of many uses of one invitation at once one makes an account.
-func TestF29_InvitationOnce(t *testing.T) {
-	t.Parallel()
-	x := newFlows(t, configured(func(c *usher.Config[User]) { c.Registration.Closed = true }))
-	token := must(x.auth.NewInvitation(t.Context(), "ann@example.com", time.Hour))
-	answers := make([]answer, 16)
-	atOnce(16, func(i int) {
-		var err error
-		if answers[i], err = x.try(t.Context(), "POST", "/auth/register", registering("ann@example.com", "invitation", token)); err != nil {
-			t.Error(err)
-		}
-		if answers[i].status == 201 {
-			answers[i].status = 200
-		}
-	})
-	once(t, answers, "REGISTER_USER_ALREADY_EXISTS", "REGISTER_BAD_INVITATION")
-	x.only(t)
-}
-
-// 64 registrations of one address in four spellings, by two programs: one 201, the
-// others the answer of any duplicate, one row, one mail (F28, P3, DEFECTS A). With
-// HideExistingAccounts all get one answer.
-func TestF28_SixtyFourRegistrations(t *testing.T) {
-	t.Parallel()
-	spellings := []string{"josé@example.com", "JOSÉ@Example.com", "jose\u0301@example.com", "ｊｏｓé@example.com"}
-	for _, hide := range []bool{false, true} {
-		t.Run(fmt.Sprint("hide ", hide), func(t *testing.T) {
-			t.Parallel()
-			var welcomes atomic.Int32
-			count := configured(func(c *usher.Config[User]) {
-				c.Registration.HideExistingAccounts = hide
-				c.Hooks.AfterRegister = func(context.Context, *User) { welcomes.Add(1) }
-			})
-			x := newFlows(t, count)
-			second := newSite(t, count, configured(func(c *usher.Config[User]) { c.Store, c.Outbox, c.Now = x.db, x.db, x.clock.Now }))
-			answers := make([]answer, 64)
-			atOnce(64, func(i int) {
-				var err error
-				program := []*site{x.site, second}[i%2]
-				if answers[i], err = program.try(t.Context(), "POST", "/auth/register", registering(spellings[i/2%4])); err != nil {
-					t.Error(err)
-				}
-			})
-			created, duplicate := 0, x.send(t, "POST", "/auth/register", registering(spellings[0]))
-			if !hide {
-				duplicate.wantDetail(t, 400, "REGISTER_USER_ALREADY_EXISTS")
-			}
-			for i, a := range answers {
-				if a.status == 201 {
-					created++
-				} else if withoutDate(a) != withoutDate(duplicate) {
-					t.Errorf("answer %d is %s, want %s", i, withoutDate(a), withoutDate(duplicate))
-				}
-			}
-			if want := map[bool]int{false: 1, true: 0}[hide]; created != want {
-				t.Errorf("%d were created, want %d", created, want)
-			}
-			u := x.only(t)
-			kinds := map[string]int{}
-			for _, m := range x.sent(t) {
-				kinds[m]++
-			}
-			if kinds["verify "+u.Email] != 1 || len(kinds) != map[bool]int{false: 1, true: 2}[hide] || kinds["already_registered "+u.Email] != map[bool]int{false: 0, true: 64}[hide] || welcomes.Load() != 1 {
-				t.Errorf("mails %v, %d welcomes", kinds, welcomes.Load())
 			}
 		})
 	}

@@ -251,43 +251,6 @@ func TestS_C8_ResetEndsSessions(t *testing.T) {
 	}
 }
 
-// Of sixteen uses of one link at the same moment one succeeds, and its password
-// stays (G2, F29, P3, DEFECTS A: FastAPI Users let 8 to 14 of 20 win).
-func TestDefect_A_ResetOnce(t *testing.T) {
-	t.Parallel()
-	for _, maker := range []string{"own", "FastAPI Users'", "both"} {
-		t.Run(maker, func(t *testing.T) {
-			t.Parallel()
-			x := newFlows(t, fastAPIUsers)
-			for round := range 5 {
-				email := fmt.Sprintf("ann%d@example.com", round)
-				ann := x.add(t, email)
-				tokens := []string{x.resetToken(t, email), fastAPIReset(t, ann)}
-				if maker != "both" {
-					tokens = tokens[map[string]int{"own": 0, "FastAPI Users'": 1}[maker]:][:1]
-				}
-				answers := make([]answer, 16)
-				atOnce(16, func(i int) {
-					var err error
-					body := map[string]any{"token": tokens[i%len(tokens)], "password": fmt.Sprintf("password of %d", i)}
-					if answers[i], err = x.try(t.Context(), "POST", "/auth/reset-password", body); err != nil {
-						t.Error(err)
-					}
-				})
-				winner := once(t, answers, "RESET_PASSWORD_BAD_TOKEN")
-				x.send(t, "POST", "/auth/jwt/login", loginForm(email, fmt.Sprintf("password of %d", winner))).want(t, 200)
-				if got := x.stored(t, ann.ID); got.Epoch != 1<<32 { // the first of the next generation
-					t.Errorf("epoch %d, want one change", got.Epoch)
-				}
-				mails := x.sent(t)
-				if n := len(slices.DeleteFunc(mails, func(m string) bool { return !strings.HasPrefix(m, "password_changed") })); n != 1 {
-					t.Errorf("%d mails about the change, want 1", n)
-				}
-			}
-		})
-	}
-}
-
 // A change between the look at the user and the update is not undone (F31).
 func TestF31_ResetBesideAChange(t *testing.T) {
 	t.Parallel()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -167,39 +166,6 @@ func TestVerifyTokensOfFastAPIUsers(t *testing.T) {
 	}
 }
 
-// Of sixteen uses of one link at the same moment one succeeds (G2, F29, P3).
-func TestS_G2_VerifyOnce(t *testing.T) {
-	t.Parallel()
-	for _, maker := range []string{"own", "FastAPI Users'"} {
-		t.Run(maker, func(t *testing.T) {
-			t.Parallel()
-			var hooks atomic.Int32
-			x := newFlows(t, fastAPIUsers, configured(func(c *usher.Config[User]) {
-				c.Hooks.AfterVerify = func(context.Context, *User) { hooks.Add(1) }
-			}))
-			for range 5 {
-				ann := x.add(t, string(usher.NewID())+"@example.com", asUnverified)
-				token := fastAPIVerify(t, ann)
-				if maker == "own" {
-					token = x.verifyToken(t, ann.Email)
-				}
-				hooks.Store(0)
-				answers := make([]answer, 16)
-				atOnce(16, func(i int) {
-					var err error
-					if answers[i], err = x.try(t.Context(), "POST", "/auth/verify", map[string]any{"token": token}); err != nil {
-						t.Error(err)
-					}
-				})
-				once(t, answers, "VERIFY_USER_ALREADY_VERIFIED", "VERIFY_USER_BAD_TOKEN")
-				if n := hooks.Load(); n != 1 {
-					t.Errorf("AfterVerify ran %d times, want once", n)
-				}
-			}
-		})
-	}
-}
-
 // What changes between the look at the user and the update is looked at again:
 // no address is verified that the link does not prove (F32, G5).
 func TestF32_VerifyBesideAChange(t *testing.T) {
@@ -222,7 +188,7 @@ func TestF32_VerifyBesideAChange(t *testing.T) {
 				if maker == "own" {
 					token = x.verifyToken(t, ann.Email)
 				}
-				x.store.at("UpdateUser", func() { x.update(t, ann.ID, test.change) })
+				x.store.at("InTx", func() { x.update(t, ann.ID, test.change) })
 				x.verify(t, token).want(t, test.status)
 				got := x.stored(t, ann.ID)
 				if got.IsVerified && got.Email != "ann@example.com" {

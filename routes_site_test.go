@@ -28,13 +28,13 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// site is a program with usher's routes behind a listener, over a SQLite file
-// and, if it asks for one, a Redis.
+// site is a program with usher's routes behind a listener, over a database (a
+// SQLite file unless it says otherwise) and, if it asks for one, a Redis.
 type site struct {
 	url    string
 	auth   *usher.Auth[User]
 	db     *sqlstore.Store[User]
-	file   string // of db
+	file   string // of db, if that is SQLite
 	redis  *redisstore.Store
 	keys   func(t testing.TB) string // everything that redis holds
 	hasher *password.Hasher          // its own: tests count what it does
@@ -138,15 +138,14 @@ var emptyDatabase = sync.OnceValues(func() ([]byte, error) {
 // newSite opens a site with the plain backends.
 func newSite(t testing.TB, options ...siteOption) *site {
 	t.Helper()
-	s := &site{file: filepath.Join(t.TempDir(), "site.db"), log: &logBuffer{}, events: &eventLog{}, hasher: newWeakPasswords()}
-	empty, err := emptyDatabase()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(s.file, empty, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if s.db, err = sqlite.Open[User](t.Context(), s.file); err != nil {
+	return newSiteOn(t, onSQLite, options...)
+}
+
+func newSiteOn(t testing.TB, on engine, options ...siteOption) *site {
+	t.Helper()
+	s := &site{log: &logBuffer{}, events: &eventLog{}, hasher: newWeakPasswords()}
+	var err error
+	if s.db, err = on(t, s); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.db.Close() })

@@ -17,6 +17,11 @@ import (
 // sign-in, so that it can be listed and ends the moment its row or key is gone.
 type Sessions struct {
 	Store SessionStore
+	// DenyList, if any, keeps a session dead that was ended, whatever the Store
+	// forgets; each request then asks it once, and is answered 503 while it is
+	// away. It is for Redis: a database forgets nothing. Strategies over one
+	// Store need the same. Auth.Sweep tidies it if it is the Config's Store.
+	DenyList DenyList
 	// Lifetime is how long a session lives at most, however much it is used;
 	// 0 means 24 hours.
 	Lifetime time.Duration
@@ -40,6 +45,9 @@ func (s Sessions) Validate() error {
 	var faults []error
 	if isNil(s.Store) {
 		faults = append(faults, errors.New("Sessions: Store is nil"))
+	}
+	if s.DenyList != nil && isNil(s.DenyList) {
+		faults = append(faults, errors.New("Sessions: DenyList is a nil pointer"))
 	}
 	if s.Lifetime < 0 {
 		faults = append(faults, errors.New("Sessions: Lifetime is negative"))
@@ -87,6 +95,11 @@ func (s Sessions) ReadToken(ctx context.Context, token string) (Authentication, 
 	if !session.ExpiresAt.After(now) {
 		return Authentication{}, ErrInvalidToken
 	}
+	if denied, err := s.isDenied(ctx, session.ID); err != nil {
+		return Authentication{}, err
+	} else if denied {
+		return Authentication{}, ErrInvalidToken
+	}
 	if now.Sub(session.LastSeenAt) >= s.touchInterval() {
 		expires := s.expiry(session.CreatedAt, now)
 		if s.IdleTimeout == 0 {
@@ -114,7 +127,11 @@ func (s Sessions) DestroyToken(ctx context.Context, token string) error {
 	if !isOpaqueToken(token) {
 		return ErrInvalidToken
 	}
-	err := s.Store.DestroySession(ctx, HashToken(token))
+	hash := HashToken(token)
+	if err := s.denyToken(ctx, hash); err != nil {
+		return err
+	}
+	err := s.Store.DestroySession(ctx, hash)
 	if errors.Is(err, ErrNotFound) {
 		return ErrInvalidToken
 	}
@@ -128,17 +145,28 @@ func (s Sessions) ListSessions(ctx context.Context, user ID) ([]Session, error) 
 		return nil, err
 	}
 	now := s.now()
-	return slices.DeleteFunc(sessions, func(x Session) bool { return !x.ExpiresAt.After(now) }), nil
+	live := slices.DeleteFunc(sessions, func(x Session) bool { return !x.ExpiresAt.After(now) })
+	return slices.DeleteFunc(live, func(x Session) bool {
+		denied, failed := s.isDenied(ctx, x.ID)
+		err = errors.Join(err, failed)
+		return denied
+	}), err
 }
 
 // RevokeSession ends one session of the user. The error is ErrNotFound when the
 // user has no such session.
 func (s Sessions) RevokeSession(ctx context.Context, user ID, session string) error {
+	if err := s.denyAll(ctx, user, func(x Session) bool { return x.ID == session }); err != nil {
+		return err
+	}
 	return s.Store.RevokeSession(ctx, user, session)
 }
 
 // RevokeSessions ends all the user's sessions but keep and returns how many.
 func (s Sessions) RevokeSessions(ctx context.Context, user ID, keep string) (int, error) {
+	if err := s.denyAll(ctx, user, func(x Session) bool { return x.ID != keep }); err != nil {
+		return 0, err
+	}
 	return s.Store.RevokeSessions(ctx, user, keep)
 }
 
@@ -162,15 +190,18 @@ func (s Sessions) now() time.Time {
 }
 
 func (s Sessions) expiry(created, seen time.Time) time.Time {
-	lifetime := s.Lifetime
-	if lifetime == 0 {
-		lifetime = 24 * time.Hour
-	}
-	end := created.Add(lifetime)
+	end := created.Add(s.lifetime())
 	if idle := seen.Add(s.IdleTimeout); s.IdleTimeout > 0 && idle.Before(end) {
 		return idle
 	}
 	return end
+}
+
+func (s Sessions) lifetime() time.Duration {
+	if s.Lifetime == 0 {
+		return 24 * time.Hour
+	}
+	return s.Lifetime
 }
 
 func (s Sessions) touchInterval() time.Duration {

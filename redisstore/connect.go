@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"strings"
 	"sync"
@@ -92,15 +93,16 @@ func isElsewhere(err error) bool {
 // explain says in its text what an operator has to mend, for the faults that do
 // not end by themselves as an outage does.
 func explain(err error) error {
-	if tlsfault.Is(err) {
+	var remote *net.OpError
+	if tlsfault.Is(err) || errors.As(err, &remote) && remote.Op == "remote error" { // an alert, about our certificate
 		return fmt.Errorf("TLS with Redis failed: %w", err)
 	}
 	if refusal, ok := rueidis.IsRedisErr(err); ok {
 		switch word, _, _ := strings.Cut(refusal.Error(), " "); word {
 		case "WRONGPASS", "NOAUTH":
-			return fmt.Errorf("Redis refuses the user or the password: %w", err)
+			return fmt.Errorf("the user or the password was refused by Redis: %w", err)
 		case "NOPERM":
-			return fmt.Errorf("Redis forbids its user what usher needs: %w", err)
+			return fmt.Errorf("what usher needs is forbidden to its user in Redis: %w", err)
 		}
 	}
 	return err

@@ -92,3 +92,21 @@ func openURL(t testing.TB, url string, opts redisstore.Options) *redisstore.Stor
 	t.Cleanup(store.Close)
 	return store
 }
+
+// TestWrongUserIsNoOutage: who asks is told which of the two it is.
+func TestWrongUserIsNoOutage(t *testing.T) {
+	t.Parallel()
+	redis := startServer(t)
+	redis.do("CONFIG", "SET", "requirepass", "s3cret")
+	for url, want := range map[string]string{
+		redis.url():                              "the user or the password was refused by Redis",
+		"redis://:wrong@" + redis.addr():         "the user or the password was refused by Redis",
+		"redis://127.0.0.1:1":                    "connection refused",
+		"redis://127.0.0.1:1?master_set=nothing": "connection refused",
+	} {
+		err := openURL(t, url, redisstore.Options{}).Ping(t.Context())
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: Ping: %v, want %q", url, err, want)
+		}
+	}
+}

@@ -30,7 +30,7 @@ func (s *Store) run(ctx context.Context, script script, user usher.ID, entries [
 	}
 	keys := append([]string{s.indexKey(user)}, s.sessionKeys(entries)...)
 	for {
-		if script.waits && s.options.WaitReplicas > 0 {
+		if script.waits && s.waitReplicas > 0 {
 			n, err = s.runReplicated(ctx, client, script, keys, args)
 		} else {
 			n, err = script.Exec(ctx, client, keys, args).AsInt64()
@@ -49,15 +49,15 @@ func (s *Store) run(ctx context.Context, script script, user usher.ID, entries [
 // runReplicated also waits until enough replicas have what the script did. WAIT
 // speaks of its own connection, which therefore must be nobody else's.
 func (s *Store) runReplicated(ctx context.Context, client rueidis.Client, script script, keys, args []string) (n int64, err error) {
-	want := int64(s.options.WaitReplicas)
+	want := int64(s.waitReplicas)
 	err = client.Dedicated(func(c rueidis.DedicatedClient) error {
 		eval := c.B().Eval().Script(script.text).Numkeys(int64(len(keys))).Key(keys...).Arg(args...).Build()
 		if n, err = c.Do(ctx, eval).AsInt64(); err != nil {
 			return err
 		}
-		have, err := c.Do(ctx, c.B().Wait().Numreplicas(want).Timeout(s.options.WaitTimeout.Milliseconds()).Build()).AsInt64()
+		have, err := c.Do(ctx, c.B().Wait().Numreplicas(want).Timeout(s.waitTimeout.Milliseconds()).Build()).AsInt64()
 		if err == nil && have < want {
-			err = fmt.Errorf("%d of %d replicas have it after %v", have, want, s.options.WaitTimeout)
+			err = fmt.Errorf("%d of %d replicas have it after %v", have, want, s.waitTimeout)
 		}
 		return err
 	})

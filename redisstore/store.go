@@ -33,21 +33,25 @@ type Options struct {
 	WaitTimeout time.Duration
 }
 
-func (o Options) withDefaults() Options {
-	if o.Prefix == "" {
-		o.Prefix = "usher:"
+// store returns a Store with these settings or their defaults.
+func (o Options) store(client func(context.Context) (rueidis.Client, error), close func()) *Store {
+	s := &Store{prefix: o.Prefix, waitReplicas: o.WaitReplicas, waitTimeout: o.WaitTimeout, client: client, close: close}
+	if s.prefix == "" {
+		s.prefix = "usher:"
 	}
-	if o.WaitTimeout <= 0 {
-		o.WaitTimeout = 500 * time.Millisecond
+	if s.waitTimeout <= 0 {
+		s.waitTimeout = 500 * time.Millisecond
 	}
-	return o
+	return s
 }
 
 // Store keeps sessions in Redis. It is safe for concurrent use.
 type Store struct {
-	options Options
-	client  func(context.Context) (rueidis.Client, error)
-	close   func()
+	prefix       string
+	waitReplicas int
+	waitTimeout  time.Duration
+	client       func(context.Context) (rueidis.Client, error)
+	close        func()
 }
 
 var _ usher.SessionStore = (*Store)(nil)
@@ -58,11 +62,7 @@ var _ usher.SessionStore = (*Store)(nil)
 // no client while Redis is away; and it is the client's settings that decide how
 // long an operation on a silent Redis can outlast its context.
 func New(client rueidis.Client, opts Options) *Store {
-	return &Store{
-		options: opts.withDefaults(),
-		client:  func(context.Context) (rueidis.Client, error) { return client, nil },
-		close:   func() {},
-	}
+	return opts.store(func(context.Context) (rueidis.Client, error) { return client, nil }, func() {})
 }
 
 // Open returns a Store for the Redis at a URL such as
@@ -89,7 +89,7 @@ func Open(ctx context.Context, url string, opts Options) (*Store, error) {
 	}
 	c := &connector{options: options}
 	c.client(ctx) // the error will come back with the first operation
-	return &Store{options: opts.withDefaults(), client: c.client, close: c.close}, nil
+	return opts.store(c.client, c.close), nil
 }
 
 // Close ends the connections of a Store that Open returned.
@@ -145,13 +145,13 @@ func bucket(user usher.ID) byte {
 // sessionKey is the key of a session.
 func (s *Store) sessionKey(token usher.TokenHash) string {
 	const kind = "}:session:"
-	b := make([]byte, 0, len(s.options.Prefix)+len("{7f")+len(kind)+2*len(token))
-	b = append(append(b, s.options.Prefix...), '{')
+	b := make([]byte, 0, len(s.prefix)+len("{7f")+len(kind)+2*len(token))
+	b = append(append(b, s.prefix...), '{')
 	b = append(hex.AppendEncode(b, token[:1]), kind...)
 	return rueidis.BinaryString(hex.AppendEncode(b, token[:]))
 }
 
 // indexKey is the key of the index of a user's sessions.
 func (s *Store) indexKey(user usher.ID) string {
-	return fmt.Sprintf("%s{%02x}:user:%s", s.options.Prefix, bucket(user), user)
+	return fmt.Sprintf("%s{%02x}:user:%s", s.prefix, bucket(user), user)
 }

@@ -33,7 +33,7 @@ const (
 	kindTime
 	kindJSON
 	kindUUID
-	kindOther  // a driver.Valuer, which decides for itself
+	kindOther  // what a driver.Valuer makes of it: any column may hold it
 	kindUserID // kindUUID or kindInt, as the store's userIDs say
 )
 
@@ -53,8 +53,8 @@ type syntax struct {
 	read func(k kind, column string) string
 	// separator is the text of one character 31.
 	separator string
-	// refuse says why a text cannot be kept, or is nil.
-	refuse func(text string) error
+	// refuse says why a text cannot be kept as a kind, or is nil.
+	refuse func(k kind, text string) error
 
 	// inProcess: a lookup by key takes microseconds and waits for nobody, so
 	// that letting a context interrupt it costs more than the lookup.

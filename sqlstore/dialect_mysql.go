@@ -21,7 +21,7 @@ func mysqlSyntax() syntax {
 		uuid:       mysqlUUID,
 		read:       mysqlRead,
 		separator:  `char(31 USING utf8mb4)`,
-		refuse:     func(string) error { return nil },
+		refuse:     func(_ kind, text string) error { return refuseInvalid(text) },
 		settings:   mysqlSettings,
 		discreet:   mysqlDiscreet,
 		orNothing:  func(string) string { return "" },
@@ -72,13 +72,18 @@ func mysqlSyntax() syntax {
 // and the package is to need no driver.
 const errDouble = "Error 1062 "
 
-// mysqlDiscreet: the text of a double quotes the value.
+// mysqlDiscreet: some texts quote the value, and then say for which key or column.
 func mysqlDiscreet(err error) error {
-	if err == nil || !strings.Contains(err.Error(), errDouble) {
-		return err
+	if err == nil {
+		return nil
 	}
 	text := err.Error()
-	return errors.New("Error 1062 (23000): Duplicate entry" + text[max(0, strings.LastIndex(text, " for key ")):])
+	for number, where := range map[string]string{errDouble: " for key ", "Error 1292 ": " for column ", "Error 1366 ": " for column "} {
+		if i := strings.LastIndex(text, where); i >= 0 && strings.Contains(text, number) {
+			return errors.New(number + "(without the value)" + text[i:])
+		}
+	}
+	return err
 }
 
 // mysqlUUID is the UUID's 16 bytes; the caller has checked the text.
@@ -142,12 +147,12 @@ func mysqlBegin(ctx context.Context, conn *sql.Conn) error {
 
 var mysqlTypes = map[kind]string{
 	kindText: "LONGTEXT", kindBool: "BOOLEAN", kindInt: "BIGINT", kindFloat: "DOUBLE",
-	kindBytes: "LONGBLOB", kindTime: "DATETIME(6)", kindJSON: "JSON", kindUUID: "BINARY(16)", kindOther: "LONGTEXT",
+	kindBytes: "LONGBLOB", kindTime: "DATETIME(6)", kindJSON: "JSON", kindUUID: "BINARY(16)",
 }
 
 func mysqlColumnType(k kind, nullable bool) string {
 	t := mysqlTypes[k]
-	if k == kindText || k == kindOther {
+	if k == kindText {
 		t += ` CHARACTER SET utf8mb4 COLLATE utf8mb4_bin`
 	}
 	switch {

@@ -18,7 +18,7 @@ func sqliteSyntax() syntax {
 		uuid:       func(id string) any { return id },
 		read:       func(_ kind, column string) string { return column },
 		separator:  `char(31)`,
-		refuse:     func(string) error { return nil },
+		refuse:     func(kind, string) error { return nil },
 		inProcess:  true,
 		settings:   sqliteSettings,
 		discreet:   func(err error) error { return err },
@@ -79,7 +79,7 @@ func sqliteSettings(ctx context.Context, db *sql.DB) error {
 
 var sqliteTypes = map[kind]string{
 	kindText: "TEXT", kindBool: "INTEGER", kindInt: "INTEGER", kindFloat: "REAL",
-	kindBytes: "BLOB", kindTime: "INTEGER", kindJSON: "TEXT", kindUUID: "TEXT", kindOther: "ANY",
+	kindBytes: "BLOB", kindTime: "INTEGER", kindJSON: "TEXT", kindUUID: "TEXT",
 }
 
 func sqliteColumnType(k kind, nullable bool) string {

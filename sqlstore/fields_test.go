@@ -1,6 +1,7 @@
 package sqlstore_test
 
 import (
+	"bytes"
 	"database/sql"
 	"database/sql/driver"
 	"encoding/json"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"usher"
+	"usher/sqlstore"
 	"usher/sqlstore/sqlite"
 )
 
@@ -38,6 +40,45 @@ func (c *color) Scan(src any) error {
 	}
 	_, err := fmt.Sscanf(text, "#%02x%02x%02x", &c.r, &c.g, &c.b)
 	return err
+}
+
+// opaque is kept as bytes by its own methods, and counts as text; both are NULL
+// when they are empty.
+type (
+	opaque []byte
+	counts map[string]int
+)
+
+func (o opaque) Value() (driver.Value, error) {
+	if o == nil {
+		return nil, nil
+	}
+	return append([]byte{0xff}, o...), nil
+}
+
+func (o *opaque) Scan(src any) error {
+	b, ok := src.([]byte)
+	if !ok || b[0] != 0xff {
+		return errors.New("not opaque")
+	}
+	*o = append(opaque(nil), b[1:]...)
+	return nil
+}
+
+func (c counts) Value() (driver.Value, error) {
+	if c == nil {
+		return nil, nil
+	}
+	text, err := json.Marshal(map[string]int(c))
+	return string(text), err
+}
+
+func (c *counts) Scan(src any) error {
+	text, ok := src.(string)
+	if !ok {
+		return errors.New("not counts")
+	}
+	return json.Unmarshal([]byte(text), (*map[string]int)(c))
 }
 
 // Everything has a field of every type that can be stored.
@@ -67,7 +108,13 @@ type Everything struct {
 	JSONPtr   *address
 	Color     color
 	ColorPtr  *color
+	Opaque    opaque
+	Counts    counts
 	Null      sql.NullString
+	NullInt   sql.NullInt64
+	NullBool  sql.NullBool
+	NullFloat sql.NullFloat64
+	NullShort sql.Null[int16]
 	NullTime  sql.NullTime
 	NullTime2 sql.Null[time.Time]
 	Address   address
@@ -82,112 +129,241 @@ type Everything struct {
 type Nick struct{ Nickname string }
 
 func TestFieldsRoundTrip(t *testing.T) {
-	t.Parallel()
-	store, path := open[Everything](t)
-	when := time.Date(2024, 2, 29, 23, 59, 59, 123456000, time.UTC)
-	full := Everything{
-		Text: "naïve \x00 '\"; --", Title: "Dr", Order: "1st", Flag: true,
-		Int: math.MinInt, Level: -128, Int64: math.MaxInt64, Uint: 7, Uint8: 255, Uint64: math.MaxInt64,
-		Float: math.Pi, Float32: 0.1, Bytes: []byte{0, 0xff, '\''}, Time: when,
-		TextPtr: new(""), FlagPtr: new(false), IntPtr: new(int64(0)), UintPtr: new(uint16(65535)), FloatPtr: new(-0.5), TimePtr: new(when),
-		JSONPtr: &address{Street: "x"}, Color: color{1, 2, 255}, ColorPtr: &color{9, 8, 7},
-		Null: sql.NullString{String: "n", Valid: true}, NullTime: sql.NullTime{Time: when, Valid: true}, NullTime2: sql.Null[time.Time]{V: when, Valid: true},
-		Address: address{"Main St", []int{1, 2}}, Tags: []string{"a", "b"}, Labels: map[string]any{"k": []any{1.5, nil, "v"}},
-		Array: [2]int{3, 4}, Any: map[string]any{"x": true}, Raw: json.RawMessage(`{"raw":1}`),
-	}
-	full.Nickname = "nick"
-	for what, given := range map[string]Everything{
-		"full":  full,
-		"zero":  {Raw: json.RawMessage(`null`)},
-		"empty": {Bytes: []byte{}, Tags: []string{}, Labels: map[string]any{}, Raw: json.RawMessage(`""`), Time: time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC)},
-	} {
-		given.Email = what + "@example.com"
-		if err := store.CreateUser(t.Context(), &given); err != nil {
-			t.Fatalf("%s: %v", what, err)
+	onEach(t, func(t *testing.T, e engine) {
+		store, db := openOn[Everything](t, e)
+		when := time.Date(2024, 2, 29, 23, 59, 59, 123456000, time.UTC)
+		full := Everything{
+			Text: "naïve " + strangest[e.dialect] + " '\"; --", Title: "Dr", Order: "1st", Flag: true,
+			Int: math.MinInt, Level: -128, Int64: math.MaxInt64, Uint: 7, Uint8: 255, Uint64: math.MaxInt64,
+			Float: math.Pi, Float32: 0.1, Bytes: []byte{0, 0xff, '\''}, Time: when,
+			TextPtr: new(""), FlagPtr: new(false), IntPtr: new(int64(0)), UintPtr: new(uint16(65535)), FloatPtr: new(-0.5), TimePtr: new(when),
+			JSONPtr: &address{Street: "x"}, Color: color{1, 2, 255}, ColorPtr: &color{9, 8, 7},
+			Opaque: opaque{0, 1}, Counts: counts{"a": 1}, Null: sql.NullString{String: "n", Valid: true},
+			NullInt: sql.NullInt64{Int64: -7, Valid: true}, NullBool: sql.NullBool{Bool: true, Valid: true}, NullFloat: sql.NullFloat64{Float64: 0.5, Valid: true},
+			NullShort: sql.Null[int16]{V: 8, Valid: true}, NullTime: sql.NullTime{Time: when, Valid: true}, NullTime2: sql.Null[time.Time]{V: when, Valid: true},
+			Address: address{"Main St", []int{1, 2}}, Tags: []string{"a", "b"}, Labels: map[string]any{"k": []any{1.5, nil, "v"}},
+			Array: [2]int{3, 4}, Any: map[string]any{"x": true}, Raw: json.RawMessage(`{"raw":1}`),
 		}
-		same(t, what+" created", must(store.UserByID(t.Context(), given.ID)), &given)
+		full.Nickname = "nick"
+		for what, given := range map[string]Everything{
+			"full":  full,
+			"zero":  {Raw: json.RawMessage(`null`)},
+			"empty": {Bytes: []byte{}, Tags: []string{}, Labels: map[string]any{}, Raw: json.RawMessage(`""`), Time: time.Date(1, 1, 1, 0, 0, 0, 1000, time.UTC)},
+		} {
+			given.Email = what + "@example.com"
+			if err := store.CreateUser(t.Context(), &given); err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+			same(t, what+" created", must(store.UserByID(t.Context(), given.ID)), &given)
 
-		other := full // and now change every field
-		if what == "full" {
-			other = Everything{Raw: json.RawMessage(`null`)}
+			other := full // and now change every field
+			if what == "full" {
+				other = Everything{Raw: json.RawMessage(`null`)}
+			}
+			other.User = given.User
+			if err := store.UpdateUser(t.Context(), &given, &other); err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+			same(t, what+" updated", must(store.UserByID(t.Context(), given.ID)), &other)
 		}
-		other.User = given.User
-		if err := store.UpdateUser(t.Context(), &given, &other); err != nil {
-			t.Fatalf("%s: %v", what, err)
+		// NULL, which an application's own migration may leave, reads as zero.
+		null := &Everything{Raw: json.RawMessage(`0`)}
+		null.Email = "null@example.com"
+		if err := store.CreateUser(t.Context(), null); err != nil {
+			t.Fatal(err)
 		}
-		same(t, what+" updated", must(store.UserByID(t.Context(), given.ID)), &other)
-	}
-	// NULL, which an application's own migration may leave, reads as zero.
-	db := openRaw(t, path)
-	run(t, db, `INSERT INTO users (id, email, email_key, hashed_password, is_active, is_superuser, is_verified, created_at, updated_at)
-		VALUES ('00000000-0000-7000-8000-000000000001', 'n@example.com', 'n@example.com', '', 1, 0, 0, 0, 0)`)
-	for _, f := range must(usher.FieldsOf[Everything]()).Custom() {
-		if one[bool](t, db, `SELECT NOT "notnull" FROM pragma_table_info('users') WHERE name = ?`, f.Column) {
-			run(t, db, `UPDATE users SET "`+f.Column+`" = NULL`)
+		columns := column(t, db, per{
+			sqlstore.SQLite:     `SELECT '"' || name || '"' FROM pragma_table_info('users') WHERE NOT "notnull"`,
+			sqlstore.PostgreSQL: `SELECT quote_ident(column_name) FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = 'users' AND is_nullable = 'YES'`,
+			sqlstore.MySQL:      "SELECT concat('`', column_name, '`') FROM information_schema.columns WHERE table_schema = database() AND table_name = 'users' AND is_nullable = 'YES'",
+		}[e.dialect])
+		if len(columns) < 20 {
+			t.Errorf("columns that can be NULL: %q", columns)
 		}
-	}
-	null, err := store.UserByID(t.Context(), "00000000-0000-7000-8000-000000000001")
-	if err != nil {
-		t.Fatal(err)
-	}
-	same(t, "NULL", null, &Everything{User: null.User})
+		for _, column := range columns {
+			run(t, db, `UPDATE users SET `+column+` = NULL`)
+		}
+		same(t, "NULL", must(store.UserByID(t.Context(), null.ID)), &Everything{User: null.User})
+	})
+}
+
+// strangest is the strangest character that a text can have.
+var strangest = per{sqlstore.SQLite: "\x00", sqlstore.PostgreSQL: "\x01", sqlstore.MySQL: "\x00"}
+
+// The column of a type that says itself what it is kept as is made for that.
+func TestColumnsOfValuers(t *testing.T) {
+	onEach(t, func(t *testing.T, e engine) {
+		_, db := openOn[Everything](t, e)
+		types := map[string]string{}
+		for _, line := range column(t, db, per{
+			sqlstore.SQLite:     `SELECT name || ' ' || type FROM pragma_table_info('users')`,
+			sqlstore.PostgreSQL: `SELECT column_name || ' ' || data_type FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = 'users'`,
+			sqlstore.MySQL:      `SELECT concat(column_name, ' ', data_type) FROM information_schema.columns WHERE table_schema = database() AND table_name = 'users'`,
+		}[e.dialect]) {
+			name, is, _ := strings.Cut(line, " ")
+			types[name] = is
+		}
+		for name, like := range map[string]string{
+			"null": "text", "null_int": "int64", "null_bool": "flag", "null_float": "float", "null_short": "int64",
+			"null_time": "time", "null_time2": "time", "opaque": "bytes", "color": "text", "color_ptr": "text", "counts": "text",
+		} {
+			if types[name] != types[like] || types[name] == "" {
+				t.Errorf("column %s is %s, want %s", name, types[name], types[like])
+			}
+		}
+	})
 }
 
 func same(t *testing.T, what string, got, want *Everything) {
 	t.Helper()
 	g, w := reflect.ValueOf(got).Elem(), reflect.ValueOf(want).Elem()
 	for i := range g.NumField() {
-		if got, want := g.Field(i).Interface(), w.Field(i).Interface(); !reflect.DeepEqual(got, want) {
+		got, want := g.Field(i).Interface(), w.Field(i).Interface()
+		if raw, is := got.(json.RawMessage); is && len(raw) > 0 { // jsonb has spaces of its own
+			var compact bytes.Buffer
+			if err := json.Compact(&compact, raw); err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+			got = json.RawMessage(compact.Bytes())
+		}
+		if !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %s is %#v, want %#v", what, g.Type().Field(i).Name, got, want)
 		}
 	}
 }
 
 func TestTimesAreKeptInUTC(t *testing.T) {
-	t.Parallel()
-	store, _ := open[Everything](t)
-	given := &Everything{Time: time.Date(2024, 7, 1, 12, 0, 0, 1999, time.FixedZone("", 7200))}
-	given.Email = "a@example.com"
-	if err := store.CreateUser(t.Context(), given); err != nil {
-		t.Fatal(err)
-	}
-	if got, want := must(store.UserByID(t.Context(), given.ID)).Time, time.Date(2024, 7, 1, 10, 0, 0, 1000, time.UTC); got != want {
-		t.Errorf("%v, want %v", got, want)
-	}
+	onEach(t, func(t *testing.T, e engine) {
+		store, _ := openOn[Everything](t, e)
+		given := &Everything{Time: time.Date(2024, 7, 1, 12, 0, 0, 1999, time.FixedZone("", 7200))}
+		given.Email = "a@example.com"
+		if err := store.CreateUser(t.Context(), given); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := must(store.UserByID(t.Context(), given.ID)).Time, time.Date(2024, 7, 1, 10, 0, 0, 1000, time.UTC); got != want {
+			t.Errorf("%v, want %v", got, want)
+		}
+	})
 }
 
 // What does not fit is refused, and the refusal does not tell the value.
 func TestValuesThatDoNotFit(t *testing.T) {
-	t.Parallel()
-	store, path := open[Everything](t)
-	big := &Everything{Uint64: math.MaxUint64}
-	big.Email = "big@example.com"
-	if err := store.CreateUser(t.Context(), big); err == nil {
-		t.Error("uint64 2^64-1 was stored, as something else")
-	}
-	u := &Everything{}
-	u.Email = "a@example.com"
-	if err := store.CreateUser(t.Context(), u); err != nil {
-		t.Fatal(err)
-	}
-	db := openRaw(t, path)
-	for assignment, restore := range map[string]string{
-		`level = 1000`:             `level = 0`,
-		`uint8 = -1`:               `uint8 = 0`,
-		`tags = '["secret", 7]'`:   `tags = NULL`,
-		`address = '{"secret'`:     `address = NULL`,
-		`labels = '"secret"'`:      `labels = NULL`,
-		`null_time = 1, color = 7`: `color = '#000000'`,
-	} {
-		run(t, db, `UPDATE users SET `+assignment)
-		_, err := store.UserByID(t.Context(), u.ID)
-		if err == nil || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "1000") {
-			t.Errorf("%s: error %v", assignment, err)
+	onEach(t, func(t *testing.T, e engine) {
+		store, db := openOn[Everything](t, e)
+		big := &Everything{Uint64: math.MaxUint64}
+		big.Email = "big@example.com"
+		if err := store.CreateUser(t.Context(), big); err == nil {
+			t.Error("uint64 2^64-1 was stored, as something else")
 		}
-		run(t, db, `UPDATE users SET `+restore)
-	}
-	if _, err := store.UserByID(t.Context(), u.ID); err != nil {
-		t.Error(err)
+		u := &Everything{}
+		u.Email = "a@example.com"
+		if err := store.CreateUser(t.Context(), u); err != nil {
+			t.Fatal(err)
+		}
+		assignments := map[string]string{
+			`level = 1000`:           `level = 0`,
+			`uint8 = -1`:             `uint8 = 0`,
+			`tags = '["secret", 7]'`: `tags = NULL`,
+			`labels = '"secret"'`:    `labels = NULL`,
+			`color = 'secret'`:       `color = '#000000'`,
+		}
+		if e.dialect == sqlstore.SQLite { // which lets everybody write that
+			assignments[`address = '{"secret'`] = `address = NULL`
+		}
+		for assignment, restore := range assignments {
+			run(t, db, `UPDATE users SET `+assignment)
+			_, err := store.UserByID(t.Context(), u.ID)
+			if err == nil || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "1000") {
+				t.Errorf("%s: error %v", assignment, err)
+			}
+			run(t, db, `UPDATE users SET `+restore)
+		}
+		if _, err := store.UserByID(t.Context(), u.ID); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// What a database cannot keep in a text is the client's fault.
+func TestTextThatCannotBeKept(t *testing.T) {
+	onEach(t, func(t *testing.T, e engine) {
+		store, _ := openOn[Everything](t, e)
+		u := &Everything{Raw: json.RawMessage(`null`)}
+		u.Email = "a@example.com"
+		if err := store.CreateUser(t.Context(), u); err != nil {
+			t.Fatal(err)
+		}
+		zero, invalid := e.dialect == sqlstore.PostgreSQL, e.dialect != sqlstore.SQLite
+		for what, test := range map[string]struct {
+			set     func(u *Everything)
+			refused bool
+			field   string
+		}{
+			"text with 0":              {func(u *Everything) { u.Text = "secret\x00" }, zero, "Text"},
+			"pointer to it":            {func(u *Everything) { u.TextPtr = new("secret\x00") }, zero, "TextPtr"},
+			"JSON with 0":              {func(u *Everything) { u.Tags = []string{"secret\x00"} }, zero, "Tags"},
+			"JSON that looks like it":  {func(u *Everything) { u.Tags = []string{`secret\u0000`, `\\u0000`} }, false, ""},
+			"invalid UTF-8":            {func(u *Everything) { u.Title = "secret\xff" }, invalid, "Title"},
+			"invalid UTF-8 of its own": {func(u *Everything) { u.Null = sql.NullString{String: "secret\xff", Valid: true} }, invalid, "Null"},
+		} {
+			after := *u
+			test.set(&after)
+			created := after
+			created.ID, created.Email = "", strings.ReplaceAll(what, " ", "-")+"@example.com"
+			for call, err := range map[string]error{"UpdateUser": store.UpdateUser(t.Context(), u, &after), "CreateUser": store.CreateUser(t.Context(), &created)} {
+				var refusal *usher.ValidationError
+				switch {
+				case !test.refused && err != nil:
+					t.Errorf("%s: %s: %v", what, call, err)
+				case test.refused && (!errors.As(err, &refusal) || strings.Contains(err.Error(), "secret") || refusal.Fields[0].Loc[1] != test.field):
+					t.Errorf("%s: %s: %v, want a *ValidationError of %s", what, call, err, test.field)
+				}
+			}
+			if !test.refused && created.ID != "" {
+				same(t, what, must(store.UserByID(t.Context(), created.ID)), &created)
+				u = must(store.UserByID(t.Context(), u.ID))
+			}
+		}
+	})
+}
+
+// Narrow has a field whose column the application made narrower than the type.
+type Narrow struct {
+	usher.User
+	Shoe int64
+	Mood string
+}
+
+// An error never has the value, whoever finds that it does not fit.
+func TestNarrowColumns(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]string{
+		"PostgreSQL": `CREATE TYPE moods AS ENUM ('good'); ALTER TABLE users ADD COLUMN shoe SMALLINT, ADD COLUMN mood moods`,
+		"MariaDB":    `ALTER TABLE users ADD COLUMN shoe SMALLINT, ADD COLUMN mood ENUM('good')`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := engines[name]
+			address := e.place(t)
+			db := e.raw(t, address)
+			if _, err := sqlstore.Migrate(t.Context(), db, e.dialect); err != nil {
+				t.Fatal(err)
+			}
+			run(t, db, change)
+			store := openAt[Narrow](t, e, address)
+			before := &Narrow{usher.User{Email: "a@example.com"}, 42, "good"}
+			if err := store.CreateUser(t.Context(), before); err != nil {
+				t.Fatal(err)
+			}
+			for what, after := range map[string]Narrow{"shoe": {before.User, 7654321, "good"}, "mood": {before.User, 42, "mad7654321"}} {
+				if err := store.UpdateUser(t.Context(), before, &after); err == nil || strings.Contains(err.Error(), "7654321") {
+					t.Errorf("%s: %v", what, err)
+				}
+			}
+			if got := must(store.UserByID(t.Context(), before.ID)); *got != *before {
+				t.Errorf("%+v, want %+v", got, before)
+			}
+		})
 	}
 }
 

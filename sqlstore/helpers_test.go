@@ -98,6 +98,16 @@ func openOn[U any, P usher.UserOf[U]](t testing.TB, e engine, options ...sqlstor
 	return openAt[U, P](t, e, address, options...), e.raw(t, address)
 }
 
+// openTwo opens one database twice, as two programs do, and once past the stores.
+func openTwo(t *testing.T, e engine) (stores [2]*sqlstore.Store[Member], db *sql.DB) {
+	t.Helper()
+	address := e.place(t)
+	return [2]*sqlstore.Store[Member]{openAt[Member](t, e, address), openAt[Member](t, e, address)}, e.raw(t, address)
+}
+
+// per is a statement that each dialect has in another form.
+type per map[sqlstore.Dialect]string
+
 // raw opens a database past the store.
 func (e engine) raw(t testing.TB, address string) *sql.DB {
 	t.Helper()

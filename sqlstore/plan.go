@@ -79,9 +79,20 @@ func planOf[U any, P usher.UserOf[U]](y syntax) (plan[U], error) {
 			faults = append(faults, fmt.Errorf("sqlstore: field %s: %w (db:\"-\" keeps it out of the store)", f.Name, err))
 			continue
 		}
-		p.custom = append(p.custom, column{name: f.Column, kind: c.kind, field: f.Name, json: f.JSON, index: f.Index, codec: c})
+		holds := c.kind
+		if t := pointed(f.Type); isValuer(t) && holds != kindTime {
+			holds = kindOther
+		}
+		p.custom = append(p.custom, column{name: f.Column, kind: holds, field: f.Name, json: f.JSON, index: f.Index, codec: c})
 	}
 	return p, errors.Join(faults...)
+}
+
+func pointed(t reflect.Type) reflect.Type {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return t
 }
 
 // values returns what the custom columns of u hold.
@@ -95,7 +106,7 @@ func (p *plan[U]) values(u *U, y syntax) ([]any, error) {
 			return nil, fmt.Errorf("field %s: %w", c.field, err)
 		}
 		if text, is := value.(string); is {
-			if err := y.refuse(text); err != nil {
+			if err := y.refuse(c.codec.kind, text); err != nil {
 				return nil, usher.Invalid(c.json, err.Error())
 			}
 		}

@@ -34,7 +34,7 @@ func AddColumns[U any, P usher.UserOf[U]](ctx context.Context, db *sql.DB, d Dia
 			if _, there := live[c.name]; there {
 				continue
 			}
-			if _, err := conn.ExecContext(ctx, `ALTER TABLE `+usersTable+` ADD COLUMN `+y.quote(c.name)+` `+y.columnType(c.kind, c.codec.nullable)); err != nil {
+			if _, err := conn.ExecContext(ctx, `ALTER TABLE `+usersTable+` ADD COLUMN `+y.quote(c.name)+` `+y.columnType(c.codec.kind, c.codec.nullable)); err != nil {
 				return fmt.Errorf("column %s.%s: %w", usersTable, c.name, err)
 			}
 			added = append(added, c.name)

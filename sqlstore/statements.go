@@ -22,7 +22,7 @@ type statements struct {
 	readSession, listSessions                    statement
 	createSession, touchSession, destroySession  statement
 	revokeSession, revokeSessions, sweepSessions statement
-	useOnce, sweepUsedTokens                     statement
+	useOnce, used, sweepUsedTokens               statement
 	oauthAccount, oauthAccounts                  statement
 	linkOAuthAccount, updateOAuthAccount         statement
 	unlinkOAuthAccount                           statement
@@ -86,6 +86,7 @@ func (s *Store[U]) queries() (reads, writes map[*statement]string) {
 			&st.listSessions:  `SELECT ` + session + ` FROM sessions s WHERE s.user_id = ? ORDER BY s.created_at DESC, s.id DESC LIMIT ?`,
 			&st.oauthAccount:  `SELECT ` + account + ` FROM oauth_accounts WHERE provider = ? AND account_id = ?`,
 			&st.oauthAccounts: `SELECT ` + account + ` FROM oauth_accounts WHERE user_id = ? ORDER BY created_at, id LIMIT ?`,
+			&st.used:          `SELECT EXISTS (SELECT 1 FROM used_tokens WHERE hash = ?)`,
 			&st.listMessages:  `SELECT ` + message + ` FROM outbox ORDER BY id LIMIT ?`,
 		}, map[*statement]string{
 			&st.createUser:    s.plan.insert(y),

@@ -112,7 +112,7 @@ func (s *Store[U]) Sessions(lifetime time.Duration) usher.Sessions {
 // database/sql and in the driver. What can take long is waiting for a
 // connection. So that alone is subject to the context, and the read is not.
 func (s *Store[U]) lookup(ctx context.Context) (_ context.Context, leave func(), err error) {
-	if s.places == nil || s.tx(ctx) != nil {
+	if s.places == nil || s.Tx(ctx) != nil {
 		ctx, cancel := s.limit(ctx)
 		return ctx, cancel, nil
 	}
@@ -180,7 +180,7 @@ func (s *Store[U]) execOne(ctx context.Context, doing string, st *statement, arg
 
 // list calls scan for each row of a query.
 func (s *Store[U]) list(ctx context.Context, query func(context.Context) (*sql.Rows, error), scan func(*sql.Rows) error) error {
-	if s.tx(ctx) == nil {
+	if s.Tx(ctx) == nil {
 		if err := s.enter(ctx); err != nil {
 			return err
 		}

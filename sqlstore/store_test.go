@@ -7,29 +7,29 @@ import (
 	"time"
 
 	"usher"
-	"usher/sqlstore/sqlite"
 )
 
 func TestClose(t *testing.T) {
-	t.Parallel()
-	store, err := sqlite.Open[Member](t.Context(), t.TempDir()+"/test.db")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := newMember(t, store, "secret@example.com")
-	if err := store.Ping(t.Context()); err != nil {
-		t.Errorf("Ping: %v", err)
-	}
-	for range 2 {
-		if err := store.Close(); err != nil {
-			t.Error(err)
+	onEach(t, func(t *testing.T, e engine) {
+		store, err := tryOpen[Member](e, e.place(t))
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	for doing, err := range everyCall(t.Context(), store, m) {
-		if err == nil || errors.Is(err, usher.ErrNotFound) || errors.Is(err, usher.ErrConflict) {
-			t.Errorf("%s after Close: %v", doing, err)
+		m := newMember(t, store, "secret@example.com")
+		if err := store.Ping(t.Context()); err != nil {
+			t.Errorf("Ping: %v", err)
 		}
-	}
+		for range 2 {
+			if err := store.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		for doing, err := range everyCall(t.Context(), store, m) {
+			if err == nil || errors.Is(err, usher.ErrNotFound) || errors.Is(err, usher.ErrConflict) {
+				t.Errorf("%s after Close: %v", doing, err)
+			}
+		}
+	})
 }
 
 // Somebody else writes, and does not stop: who reads does not notice, who

@@ -10,7 +10,6 @@ import (
 
 	"usher"
 	"usher/sqlstore"
-	"usher/sqlstore/sqlite"
 )
 
 var errVeto = errors.New("veto")
@@ -114,179 +113,246 @@ func holds(t *testing.T, what string, db *sql.DB, want int) {
 }
 
 func TestInTxCommits(t *testing.T) {
-	t.Parallel()
-	store, path := open[Member](t)
-	db := openRaw(t, path)
-	var m *Member
-	err := store.InTx(t.Context(), func(ctx context.Context) error {
-		if _, limited := ctx.Deadline(); !limited {
-			t.Error("a transaction could go on for ever")
+	onEach(t, func(t *testing.T, e engine) {
+		store, db := openOn[Member](t, e)
+		var m *Member
+		err := store.InTx(t.Context(), func(ctx context.Context) error {
+			if _, limited := ctx.Deadline(); !limited {
+				t.Error("a transaction could go on for ever")
+			}
+			m = register(ctx, t, store)
+			holds(t, "before the end", db, 0)
+			if _, err := store.UserByID(t.Context(), m.ID); err != usher.ErrNotFound {
+				t.Errorf("who is not in the transaction reads: %v", err)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		m = register(ctx, t, store)
-		holds(t, "before the end", db, 0)
-		if _, err := store.UserByID(t.Context(), m.ID); err != usher.ErrNotFound {
-			t.Errorf("who is not in the transaction reads: %v", err)
+		holds(t, "committed", db, 1)
+		if err := store.InTx(t.Context(), func(ctx context.Context) error { unregister(ctx, t, store, m); return nil }); err != nil {
+			t.Error(err)
 		}
-		return nil
+		holds(t, "deleted", db, 0)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	holds(t, "committed", db, 1)
-	if err := store.InTx(t.Context(), func(ctx context.Context) error { unregister(ctx, t, store, m); return nil }); err != nil {
-		t.Error(err)
-	}
-	holds(t, "deleted", db, 0)
 }
 
 func TestInTxRollsBack(t *testing.T) {
-	t.Parallel()
-	store, path := open[Member](t)
-	db := openRaw(t, path)
-	if err := store.InTx(t.Context(), func(ctx context.Context) error { register(ctx, t, store); return errVeto }); err != errVeto {
-		t.Errorf("an error: %v, want it as it was", err)
-	}
-	holds(t, "an error", db, 0)
+	onEach(t, func(t *testing.T, e engine) {
+		store, db := openOn[Member](t, e)
+		if err := store.InTx(t.Context(), func(ctx context.Context) error { register(ctx, t, store); return errVeto }); err != errVeto {
+			t.Errorf("an error: %v, want it as it was", err)
+		}
+		holds(t, "an error", db, 0)
 
-	func() {
-		defer func() {
-			if p := recover(); p != "oh no" {
-				t.Errorf("a panic: recovered %v", p)
-			}
+		func() {
+			defer func() {
+				if p := recover(); p != "oh no" {
+					t.Errorf("a panic: recovered %v", p)
+				}
+			}()
+			_ = store.InTx(t.Context(), func(ctx context.Context) error { register(ctx, t, store); panic("oh no") })
 		}()
-		_ = store.InTx(t.Context(), func(ctx context.Context) error { register(ctx, t, store); panic("oh no") })
-	}()
-	holds(t, "a panic", db, 0)
+		holds(t, "a panic", db, 0)
 
-	ctx, cancel := context.WithCancel(t.Context())
-	err := store.InTx(ctx, func(ctx context.Context) error { register(ctx, t, store); cancel(); return nil })
-	if !errors.Is(err, context.Canceled) && !errors.Is(err, sql.ErrTxDone) {
-		t.Errorf("a client that left: %v", err)
-	}
-	holds(t, "a client that left", db, 0)
+		ctx, cancel := context.WithCancel(t.Context())
+		err := store.InTx(ctx, func(ctx context.Context) error { register(ctx, t, store); cancel(); return nil })
+		if !errors.Is(err, context.Canceled) && !errors.Is(err, sql.ErrTxDone) {
+			t.Errorf("a client that left: %v", err)
+		}
+		holds(t, "a client that left", db, 0)
 
-	// And whoever comes late, or keeps the context, does no harm.
-	var late context.Context
-	if err := store.InTx(t.Context(), func(ctx context.Context) error { late = ctx; return nil }); err != nil {
-		t.Errorf("after all that: %v", err)
-	}
-	if err := store.CreateUser(late, &Member{User: usher.User{Email: "late@example.com"}}); err == nil {
-		t.Error("a call after the transaction: no error")
-	}
-	holds(t, "a call after the transaction", db, 0)
+		// And whoever comes late, or keeps the context, does no harm.
+		var late context.Context
+		if err := store.InTx(t.Context(), func(ctx context.Context) error { late = ctx; return nil }); err != nil {
+			t.Errorf("after all that: %v", err)
+		}
+		if err := store.CreateUser(late, &Member{User: usher.User{Email: "late@example.com"}}); err == nil {
+			t.Error("a call after the transaction: no error")
+		}
+		holds(t, "a call after the transaction", db, 0)
+	})
 }
 
 func TestInTxJoins(t *testing.T) {
-	t.Parallel()
-	store, path := open[Member](t)
-	db := openRaw(t, path)
-	nested := func(outcome error) error {
-		return store.InTx(t.Context(), func(ctx context.Context) error {
-			if err := store.InTx(ctx, func(ctx context.Context) error { register(ctx, t, store); return nil }); err != nil {
-				t.Errorf("the inner one: %v", err)
-			}
-			holds(t, "after the inner one", db, 0)
-			return outcome
-		})
-	}
-	if err := nested(errVeto); err != errVeto {
-		t.Error(err)
-	}
-	holds(t, "the outer one fails", db, 0)
-	if err := nested(nil); err != nil {
-		t.Error(err)
-	}
-	holds(t, "the outer one commits", db, 1)
+	onEach(t, func(t *testing.T, e engine) {
+		store, db := openOn[Member](t, e)
+		nested := func(outcome error) error {
+			return store.InTx(t.Context(), func(ctx context.Context) error {
+				if err := store.InTx(ctx, func(ctx context.Context) error { register(ctx, t, store); return nil }); err != nil {
+					t.Errorf("the inner one: %v", err)
+				}
+				holds(t, "after the inner one", db, 0)
+				return outcome
+			})
+		}
+		if err := nested(errVeto); err != errVeto {
+			t.Error(err)
+		}
+		holds(t, "the outer one fails", db, 0)
+		if err := nested(nil); err != nil {
+			t.Error(err)
+		}
+		holds(t, "the outer one commits", db, 1)
+	})
 }
 
 // An application runs usher's methods in its own transaction.
 func TestWithTx(t *testing.T) {
-	t.Parallel()
-	store, path := open[Member](t)
-	db := openRaw(t, path)
-	run(t, db, `CREATE TABLE orders (user_id TEXT NOT NULL REFERENCES users (id))`)
-	for _, commit := range []bool{false, true} {
-		tx, err := db.BeginTx(t.Context(), nil)
+	onEach(t, func(t *testing.T, e engine) {
+		store, db := openOn[Member](t, e)
+		run(t, db, `CREATE TABLE orders (users INTEGER NOT NULL)`)
+		for _, commit := range []bool{false, true} {
+			tx, err := db.BeginTx(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx := store.WithTx(t.Context(), tx)
+			m := register(ctx, t, store)
+			if _, err := tx.Exec(`INSERT INTO orders SELECT count(*) FROM users`); err != nil {
+				t.Error(err)
+			}
+			if err := store.InTx(ctx, func(context.Context) error { return nil }); err != nil {
+				t.Error(err)
+			}
+			if _, err := store.UserByID(t.Context(), m.ID); err != usher.ErrNotFound {
+				t.Errorf("before the application commits: %v", err)
+			}
+			want := 0
+			if commit {
+				want, err = 1, tx.Commit()
+			} else {
+				err = tx.Rollback()
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			holds(t, fmt.Sprintf("commit %t", commit), db, want)
+			if n := one[int](t, db, `SELECT coalesce(sum(users), 0) FROM orders`); n != want {
+				t.Errorf("commit %t: the order saw %d users", commit, n)
+			}
+		}
+		// A transaction of one store is nothing to another.
+		other, _ := openOn[Member](t, e)
+		err := store.InTx(t.Context(), func(ctx context.Context) error {
+			newMember(t, other, "b@example.com")
+			_, err := other.UserByEmail(ctx, "b@example.com")
+			return err
+		})
 		if err != nil {
-			t.Fatal(err)
-		}
-		ctx := store.WithTx(t.Context(), tx)
-		m := register(ctx, t, store)
-		if _, err := tx.Exec(`INSERT INTO orders VALUES (?)`, string(m.ID)); err != nil {
 			t.Error(err)
 		}
-		if err := store.InTx(ctx, func(context.Context) error { return nil }); err != nil {
-			t.Error(err)
-		}
-		if _, err := store.UserByID(t.Context(), m.ID); err != usher.ErrNotFound {
-			t.Errorf("before the application commits: %v", err)
-		}
-		want := 0
-		if commit {
-			want, err = 1, tx.Commit()
-		} else {
-			err = tx.Rollback()
-		}
-		if err != nil {
-			t.Error(err)
-		}
-		holds(t, fmt.Sprintf("commit %t", commit), db, want)
-		if n := one[int](t, db, `SELECT count(*) FROM orders`); n != want {
-			t.Errorf("commit %t: %d orders", commit, n)
-		}
-	}
-	// A transaction of one store is nothing to another.
-	other, _ := open[Member](t)
-	err := store.InTx(t.Context(), func(ctx context.Context) error {
-		newMember(t, other, "b@example.com")
-		_, err := other.UserByEmail(ctx, "b@example.com")
-		return err
 	})
-	if err != nil {
-		t.Error(err)
-	}
 }
 
 // Calls with the outer context take no part. Those that write wait, and are told.
 func TestOuterContext(t *testing.T) {
-	t.Parallel()
-	store, _ := open[Member](t)
-	m := newMember(t, store, "a@example.com")
-	outer, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	err := store.InTx(t.Context(), func(ctx context.Context) error {
-		after := *m
-		after.Plan = "gold"
-		if err := store.UpdateUser(ctx, m, &after); err != nil {
+	onEach(t, func(t *testing.T, e engine) {
+		store, _ := openOn[Member](t, e)
+		m := newMember(t, store, "a@example.com")
+		outer, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		defer cancel()
+		err := store.InTx(t.Context(), func(ctx context.Context) error {
+			after := *m
+			after.Epoch = 1
+			if err := store.UpdateUser(ctx, m, &after); err != nil {
+				t.Error(err)
+			}
+			if u, err := store.UserByID(outer, m.ID); err != nil || u.Epoch != 0 {
+				t.Errorf("a read: %+v, %v; want the user as before", u, err)
+			}
+			other := *m
+			other.Plan = "gold"
+			if err := store.UpdateUser(outer, m, &other); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("a write: %v", err)
+			}
+			return nil
+		})
+		if err != nil {
 			t.Error(err)
 		}
-		if u, err := store.UserByID(outer, m.ID); err != nil || u.Plan != "" {
-			t.Errorf("a read: %+v, %v; want the user as before", u, err)
+		if u := must(store.UserByID(t.Context(), m.ID)); u.Epoch != 1 || u.Plan != "" {
+			t.Errorf("user %+v", u)
 		}
-		if err := store.DeleteUser(outer, m.ID); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("a write: %v", err)
-		}
-		return nil
 	})
-	if err != nil {
-		t.Error(err)
-	}
-	if u := must(store.UserByID(t.Context(), m.ID)); u.Plan != "gold" {
-		t.Errorf("user %+v", u)
+}
+
+// addOne reads and then writes, in one transaction.
+func addOne(ctx context.Context, store *sqlstore.Store[Member], id usher.ID) error {
+	return store.InTx(ctx, func(ctx context.Context) error {
+		before, err := store.UserByID(ctx, id)
+		if err != nil {
+			return err
+		}
+		time.Sleep(time.Millisecond) // so that others come in between, if they can
+		after := *before
+		after.Epoch++
+		return store.UpdateUser(ctx, before, &after)
+	})
+}
+
+// What transactions read and then write is not lost, in all programs together:
+// who came too late is told.
+func TestNoLostUpdate(t *testing.T) {
+	onEach(t, func(t *testing.T, e engine) {
+		stores, _ := openTwo(t, e)
+		m := newMember(t, stores[0], "a@example.com")
+		const calls = 32
+		count := together(t, calls, func(i int) error { return addOne(t.Context(), stores[i%2], m.ID) }, usher.ErrConflict)
+		epoch := must(stores[0].UserByID(t.Context(), m.ID)).Epoch
+		if count[nil] == 0 || int(epoch) != count[nil] || count[nil]+count[usher.ErrConflict] != calls {
+			t.Errorf("%v, epoch %d; want as many as succeeded", count, epoch)
+		}
+	})
+}
+
+// Two transactions that wait for each other are ended by the database, one of
+// them, and that one is repeated.
+func TestDeadlocksAreRepeated(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"PostgreSQL", "MariaDB"} { // in SQLite they take turns
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			stores, _ := openTwo(t, engines[name])
+			members := [2]*Member{newMember(t, stores[0], "a@example.com"), newMember(t, stores[0], "b@example.com")}
+			locked := [2]chan struct{}{make(chan struct{}), make(chan struct{})}
+			var attempts [2]int
+			together(t, 2, func(i int) error {
+				return stores[i].InTx(t.Context(), func(ctx context.Context) error {
+					change := func(m *Member) error {
+						after := *m
+						after.Plan = fmt.Sprint(i)
+						return stores[i].UpdateUser(ctx, m, &after)
+					}
+					if err := change(members[i]); err != nil {
+						return err
+					}
+					if attempts[i]++; attempts[i] == 1 {
+						close(locked[i])
+						<-locked[1-i]
+					}
+					return change(members[1-i])
+				})
+			})
+			if attempts[0]+attempts[1] < 3 {
+				t.Errorf("%d attempts: there was no deadlock", attempts)
+			}
+			first, second := must(stores[0].UserByID(t.Context(), members[0].ID)), must(stores[0].UserByID(t.Context(), members[1].ID))
+			if first.Plan == "" || first.Plan != second.Plan {
+				t.Errorf("%+v and %+v are of two transactions", first, second)
+			}
+		})
 	}
 }
 
-// Transactions that read and then write wait for each other, in all programs
-// that have the file open, and however these begin transactions.
+// In SQLite transactions that read and then write wait for each other, in all
+// programs that have the file open, and however these begin transactions.
 func TestTransactionsTakeTurns(t *testing.T) {
 	t.Parallel()
 	first, path := open[Member](t)
 	m := newMember(t, first, "a@example.com")
-	second, err := sqlite.Open[Member](t.Context(), path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer second.Close()
+	second := openAt[Member](t, engines["SQLite"], path)
 	third, err := sqlstore.New[Member](t.Context(), openRaw(t, path), openRaw(t, path), sqlstore.SQLite) // BEGIN is DEFERRED there
 	if err != nil {
 		t.Fatal(err)
@@ -294,17 +360,7 @@ func TestTransactionsTakeTurns(t *testing.T) {
 	defer third.Close()
 	const calls = 24
 	count := together(t, calls, func(i int) error {
-		store := []*sqlstore.Store[Member]{first, second, third}[i%3]
-		return store.InTx(t.Context(), func(ctx context.Context) error {
-			before, err := store.UserByID(ctx, m.ID)
-			if err != nil {
-				return err
-			}
-			time.Sleep(time.Millisecond)
-			after := *before
-			after.Epoch++
-			return store.UpdateUser(ctx, before, &after)
-		})
+		return addOne(t.Context(), []*sqlstore.Store[Member]{first, second, third}[i%3], m.ID)
 	})
 	if epoch := must(first.UserByID(t.Context(), m.ID)).Epoch; count[nil] != calls || epoch != calls {
 		t.Errorf("%v succeeded, epoch %d; want %d", count, epoch, calls)

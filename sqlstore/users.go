@@ -124,7 +124,9 @@ func (s *Store[U]) isDouble(inserted int, err error, table, column string) bool 
 	return inserted == 0
 }
 
-// UpdateUser implements usher.UserStore.
+// UpdateUser implements usher.UserStore. A field that is kept as JSON is written
+// only if nothing of the user has changed since before was read: two changes of
+// different members at once would undo each other.
 func (s *Store[U]) UpdateUser(ctx context.Context, before, after *U) error {
 	const doing = "update user"
 	b := s.plan.base(before)
@@ -132,7 +134,7 @@ func (s *Store[U]) UpdateUser(ctx context.Context, before, after *U) error {
 	if err != nil {
 		return err
 	}
-	set, args, err := s.changes(before, after)
+	set, args, document, err := s.changes(before, after)
 	if err != nil {
 		return wrap(doing, err)
 	}
@@ -140,9 +142,16 @@ func (s *Store[U]) UpdateUser(ctx context.Context, before, after *U) error {
 		return s.verify(ctx, b)
 	}
 	now := time.Now().UTC().Truncate(time.Microsecond)
+	if document && !now.After(b.UpdatedAt) { // by which the next one sees this one
+		now = b.UpdatedAt.Add(time.Microsecond)
+	}
 	query := `UPDATE users SET updated_at = ?, ` + strings.Join(set, `, `) +
 		` WHERE id = ? AND email = ? AND hashed_password = ? AND is_active = ? AND is_superuser = ? AND is_verified = ? AND epoch = ?`
 	args = append(append([]any{s.syntax.time(now)}, args...), key, b.Email, b.HashedPassword, b.IsActive, b.IsSuperuser, b.IsVerified, b.Epoch)
+	if document {
+		query += ` AND updated_at = ?`
+		args = append(args, s.syntax.time(b.UpdatedAt))
+	}
 
 	ctx, cancel := s.limit(ctx)
 	defer cancel()
@@ -181,19 +190,20 @@ func (s *Store[U]) verify(ctx context.Context, before *usher.User) error {
 	return nil
 }
 
-// changes returns the assignments that make after of before, with their values.
-func (s *Store[U]) changes(before, after *U) (set []string, args []any, err error) {
+// changes returns the assignments that make after of before, with their values, and
+// whether one is of a column of JSON.
+func (s *Store[U]) changes(before, after *U) (set []string, args []any, document bool, err error) {
 	assign := func(name string, value any) {
 		set, args = append(set, name+` = ?`), append(args, value)
 	}
 	a, b := s.plan.base(after), s.plan.base(before)
 	if a.ID != b.ID {
-		return nil, nil, errors.New("before and after are different users")
+		return nil, nil, false, errors.New("before and after are different users")
 	}
 	if a.Email != b.Email {
 		emailKey, err := usher.EmailKey(a.Email)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, false, err
 		}
 		assign(`email`, a.Email)
 		assign(`email_key`, emailKey)
@@ -215,18 +225,19 @@ func (s *Store[U]) changes(before, after *U) (set []string, args []any, err erro
 	}
 	old, err := s.plan.values(before, s.syntax)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, false, err
 	}
 	values, err := s.plan.values(after, s.syntax)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, false, err
 	}
 	for i, c := range s.plan.custom {
 		if !reflect.DeepEqual(values[i], old[i]) {
 			assign(s.syntax.quote(c.name), values[i])
+			document = document || c.kind == kindJSON
 		}
 	}
-	return set, args, nil
+	return set, args, document, nil
 }
 
 // DeleteUser implements usher.UserStore.

@@ -6,80 +6,85 @@ import (
 	"testing"
 
 	"usher"
+	"usher/sqlstore"
 )
 
 func TestOneUpdateWins(t *testing.T) {
-	t.Parallel()
-	const callers = 16
-	for what, edit := range map[string]func(m *Member, i int){
-		"password":  func(m *Member, i int) { m.HashedPassword = fmt.Sprint("new", i) },
-		"e-mail":    func(m *Member, i int) { m.Email = fmt.Sprintf("new%d@example.com", i) },
-		"spelling":  func(m *Member, _ int) { m.Email = "A@example.com" },
-		"verified":  func(m *Member, _ int) { m.IsVerified = true },
-		"inactive":  func(m *Member, _ int) { m.IsActive = false },
-		"superuser": func(m *Member, _ int) { m.IsSuperuser = true },
-		"epoch":     func(m *Member, _ int) { m.Epoch++ },
-	} {
-		t.Run(what, func(t *testing.T) {
-			t.Parallel()
-			store, _ := open[Member](t)
-			before := newMember(t, store, "a@example.com")
+	onEach(t, func(t *testing.T, e engine) {
+		const callers = 16
+		store, _ := openOn[Member](t, e)
+		for what, edit := range map[string]func(m *Member, i int){
+			"password":  func(m *Member, i int) { m.HashedPassword = fmt.Sprint("new", i) },
+			"e-mail":    func(m *Member, i int) { m.Email = fmt.Sprintf("new%d@example.com", i) },
+			"spelling":  func(m *Member, _ int) { m.Email = "Spelling@example.com" },
+			"verified":  func(m *Member, _ int) { m.IsVerified = true },
+			"inactive":  func(m *Member, _ int) { m.IsActive = false },
+			"superuser": func(m *Member, _ int) { m.IsSuperuser = true },
+			"epoch":     func(m *Member, _ int) { m.Epoch++ },
+		} {
+			before := newMember(t, store, what+"@example.com")
 			count := together(t, callers, func(i int) error {
 				after := *before
 				edit(&after, i)
 				return store.UpdateUser(t.Context(), before, &after)
 			}, usher.ErrConflict)
 			if count[nil] != 1 || count[usher.ErrConflict] != callers-1 {
-				t.Errorf("%v, want one success and %d conflicts", count, callers-1)
+				t.Errorf("%s: %v, want one success and %d conflicts", what, count, callers-1)
 			}
-		})
-	}
+		}
+	})
 }
 
 func TestOneCreateWins(t *testing.T) {
-	t.Parallel()
-	store, path := open[Member](t)
-	spellings := []string{"zoë@example.com", "ZOË@Example.COM", "zoe\u0308@example.com", "ｚｏë@example.com"}
-	count := together(t, 64, func(i int) error {
-		return store.CreateUser(t.Context(), &Member{User: usher.User{Email: spellings[i%4]}})
-	}, usher.ErrEmailTaken)
-	if count[nil] != 1 || count[usher.ErrEmailTaken] != 63 {
-		t.Errorf("%v, want one success and 63 refusals", count)
-	}
-	if n := one[int](t, openRaw(t, path), `SELECT count(*) FROM users`); n != 1 {
-		t.Errorf("%d rows, want 1", n)
-	}
+	onEach(t, func(t *testing.T, e engine) {
+		store, db := openOn[Member](t, e)
+		spellings := []string{"zoë@example.com", "ZOË@Example.COM", "zoe\u0308@example.com", "ｚｏë@example.com"}
+		count := together(t, 64, func(i int) error {
+			return store.CreateUser(t.Context(), &Member{User: usher.User{Email: spellings[i%4]}})
+		}, usher.ErrEmailTaken)
+		if count[nil] != 1 || count[usher.ErrEmailTaken] != 63 {
+			t.Errorf("%v, want one success and 63 refusals", count)
+		}
+		if n := one[int](t, db, `SELECT count(*) FROM users`); n != 1 {
+			t.Errorf("%d rows, want 1", n)
+		}
+	})
 }
 
 // A user that was refused is as it was, so that the caller can try again.
 func TestCreateUserRefused(t *testing.T) {
-	t.Parallel()
-	store, path := open[Member](t)
-	taken := newMember(t, store, "a@example.com")
-	run(t, openRaw(t, path), `CREATE UNIQUE INDEX email_key_plan ON users (plan) WHERE plan <> ''`)
-	gold := &Member{User: usher.User{Email: "gold@example.com"}, Plan: "gold"}
-	if err := store.CreateUser(t.Context(), gold); err != nil {
-		t.Fatal(err)
-	}
-	for what, test := range map[string]struct {
-		member Member
-		taken  bool
-	}{
-		"address taken":      {Member{User: usher.User{Email: "A@EXAMPLE.com"}}, true},
-		"no address":         {Member{}, false},
-		"id taken":           {Member{User: usher.User{ID: taken.ID, Email: "b@example.com"}}, false},
-		"id is none":         {Member{User: usher.User{ID: "7", Email: "b@example.com"}}, false},
-		"custom unique plan": {Member{User: usher.User{Email: "b@example.com"}, Plan: "gold"}, false},
-	} {
-		given := test.member
-		err := store.CreateUser(t.Context(), &given)
-		if err == nil || test.taken != (err == usher.ErrEmailTaken) {
-			t.Errorf("%s: %v; is it ErrEmailTaken? want %t", what, err, test.taken)
+	onEach(t, func(t *testing.T, e engine) {
+		store, db := openOn[Member](t, e)
+		taken := newMember(t, store, "a@example.com")
+		run(t, db, per{
+			sqlstore.SQLite:     `CREATE UNIQUE INDEX email_key_plan ON users (plan) WHERE plan <> ''`,
+			sqlstore.PostgreSQL: `CREATE UNIQUE INDEX email_key_plan ON users (plan) WHERE plan <> ''`,
+			sqlstore.MySQL:      `CREATE UNIQUE INDEX email_key_plan ON users (plan(20))`,
+		}[e.dialect])
+		gold := &Member{User: usher.User{Email: "gold@example.com"}, Plan: "gold"}
+		if err := store.CreateUser(t.Context(), gold); err != nil {
+			t.Fatal(err)
 		}
-		if given != test.member {
-			t.Errorf("%s: the user became %+v", what, given)
+		for what, test := range map[string]struct {
+			member Member
+			taken  bool
+		}{
+			"address taken":      {Member{User: usher.User{Email: "A@EXAMPLE.com"}}, true},
+			"no address":         {Member{}, false},
+			"id taken":           {Member{User: usher.User{ID: taken.ID, Email: "b@example.com"}}, false},
+			"id is none":         {Member{User: usher.User{ID: "7", Email: "b@example.com"}}, false},
+			"custom unique plan": {Member{User: usher.User{Email: "b@example.com"}, Plan: "gold"}, false},
+		} {
+			given := test.member
+			err := store.CreateUser(t.Context(), &given)
+			if err == nil || test.taken != (err == usher.ErrEmailTaken) {
+				t.Errorf("%s: %v; is it ErrEmailTaken? want %t", what, err, test.taken)
+			}
+			if given != test.member {
+				t.Errorf("%s: the user became %+v", what, given)
+			}
 		}
-	}
+	})
 }
 
 func TestUpdateWritesOnlyWhatDiffers(t *testing.T) {
@@ -113,39 +118,41 @@ func TestUpdateWritesOnlyWhatDiffers(t *testing.T) {
 }
 
 func TestListUsersMalformedCursor(t *testing.T) {
-	t.Parallel()
-	store, _ := open[Member](t)
-	newMember(t, store, "a@example.com")
-	for _, after := range []usher.ID{"x", "' OR 1=1 --", "42"} {
-		if users, err := store.ListUsers(t.Context(), usher.UserQuery{After: after, Limit: 10}); err != usher.ErrNotFound || len(users) > 0 {
-			t.Errorf("after %q: %d users, %v", after, len(users), err)
+	onEach(t, func(t *testing.T, e engine) {
+		store, _ := openOn[Member](t, e)
+		newMember(t, store, "a@example.com")
+		for _, after := range []usher.ID{"x", "' OR 1=1 --", "42"} {
+			if users, err := store.ListUsers(t.Context(), usher.UserQuery{After: after, Limit: 10}); err != usher.ErrNotFound || len(users) > 0 {
+				t.Errorf("after %q: %d users, %v", after, len(users), err)
+			}
 		}
-	}
-	for _, limit := range []int{0, -1} {
-		if users, err := store.ListUsers(t.Context(), usher.UserQuery{Limit: limit}); err != nil || len(users) > 0 {
-			t.Errorf("limit %d: %d users, %v", limit, len(users), err)
+		for _, limit := range []int{0, -1} {
+			if users, err := store.ListUsers(t.Context(), usher.UserQuery{Limit: limit}); err != nil || len(users) > 0 {
+				t.Errorf("limit %d: %d users, %v", limit, len(users), err)
+			}
 		}
-	}
+	})
 }
 
 func TestDeleteUserEndsSessions(t *testing.T) {
-	t.Parallel()
-	store, path := open[Member](t)
-	m := newMember(t, store, "a@example.com")
-	newSession(t, store, m.ID, "token", m.CreatedAt.AddDate(1, 0, 0))
-	if err := store.DeleteUser(t.Context(), m.ID); err != nil {
-		t.Fatal(err)
-	}
-	if n := one[int](t, openRaw(t, path), `SELECT count(*) FROM sessions`); n != 0 {
-		t.Errorf("%d sessions are left", n)
-	}
-	err := store.CreateSession(t.Context(), usher.HashToken("other"), usher.Session{ID: "s", UserID: m.ID})
-	if err != usher.ErrNotFound {
-		t.Errorf("a session of a user who is gone: %v, want %v", err, usher.ErrNotFound)
-	}
-	if !slices.Equal(must(store.ListUsers(t.Context(), usher.UserQuery{Limit: 9})), nil) {
-		t.Error("the user is listed")
-	}
+	onEach(t, func(t *testing.T, e engine) {
+		store, db := openOn[Member](t, e)
+		m := newMember(t, store, "a@example.com")
+		newSession(t, store, m.ID, "token", m.CreatedAt.AddDate(1, 0, 0))
+		if err := store.DeleteUser(t.Context(), m.ID); err != nil {
+			t.Fatal(err)
+		}
+		if n := one[int](t, db, `SELECT count(*) FROM sessions`); n != 0 {
+			t.Errorf("%d sessions are left", n)
+		}
+		err := store.CreateSession(t.Context(), usher.HashToken("other"), usher.Session{ID: "s", UserID: m.ID})
+		if err != usher.ErrNotFound {
+			t.Errorf("a session of a user who is gone: %v, want %v", err, usher.ErrNotFound)
+		}
+		if !slices.Equal(must(store.ListUsers(t.Context(), usher.UserQuery{Limit: 9})), nil) {
+			t.Error("the user is listed")
+		}
+	})
 }
 
 func must[T any](value T, err error) T {

@@ -2,7 +2,6 @@ package sqlstore
 
 import (
 	"database/sql"
-	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -102,13 +101,36 @@ func scanJSON(src, target any) error {
 	return nil
 }
 
-// jsonText is what v is kept as; v is nil for NULL.
+// jsonText is what v is kept as, which may come from outside; v is nil for NULL.
 func jsonText(v any) (any, error) {
 	if reflect.ValueOf(v).IsNil() {
 		return nil, nil
 	}
 	text, err := json.Marshal(v)
-	return string(text), err
+	return withoutZero(string(text)), err
+}
+
+// withoutZero makes JSON fit for any database: jsonb refuses the character 0.
+func withoutZero(text string) string {
+	const zero = `\u0000`
+	if !strings.Contains(text, zero) {
+		return text
+	}
+	var b strings.Builder
+	for text != "" {
+		size := 1
+		switch {
+		case strings.HasPrefix(text, zero):
+			b.WriteString("\uFFFD")
+			text = text[len(zero):]
+			continue
+		case text[0] == '\\' && len(text) > 1: // and what it escapes, such as another one
+			size = 2
+		}
+		b.WriteString(text[:size])
+		text = text[size:]
+	}
+	return b.String()
 }
 
 // codec carries the values of a Go type to a column and back. NULL never comes
@@ -131,12 +153,10 @@ func codecOf(t reflect.Type, y syntax) (codec, error) {
 			func(v reflect.Value) (any, error) { return y.time(v.Interface().(time.Time)), nil },
 			func(v reflect.Value, src any) error { return (*timeValue)(v.Addr().Interface().(*time.Time)).Scan(src) },
 		}, nil
-	case reflect.TypeFor[sql.NullTime](), reflect.TypeFor[sql.Null[time.Time]]():
-		return nullTimeCodec(y), nil
 	}
-	valuer, scanner := reflect.PointerTo(t).Implements(reflect.TypeFor[driver.Valuer]()), reflect.PointerTo(t).Implements(reflect.TypeFor[sql.Scanner]())
+	valuer, scanner := isValuer(t), reflect.PointerTo(t).Implements(reflect.TypeFor[sql.Scanner]())
 	if valuer && scanner {
-		return codec{kindOther, true, encodeValuer, decodeScanner}, nil
+		return valuerCodec(t, y), nil
 	}
 	if valuer || scanner {
 		return codec{}, fmt.Errorf("%s needs both driver.Valuer and sql.Scanner, or neither", t)
@@ -200,32 +220,6 @@ func pointerCodec(t reflect.Type, y syntax) (codec, error) {
 			return c.decode(v.Elem(), src)
 		},
 	}, nil
-}
-
-// nullTimeCodec exists because these types cannot read what we keep a time as.
-func nullTimeCodec(y syntax) codec {
-	return codec{kindTime, true,
-		func(v reflect.Value) (any, error) {
-			x, err := v.Interface().(driver.Valuer).Value()
-			if t, ok := x.(time.Time); ok {
-				return y.time(t), err
-			}
-			return nil, err
-		},
-		func(v reflect.Value, src any) error {
-			var t timeValue
-			if err := t.Scan(src); err != nil {
-				return err
-			}
-			return v.Addr().Interface().(sql.Scanner).Scan(time.Time(t))
-		},
-	}
-}
-
-func encodeValuer(v reflect.Value) (any, error) { return v.Addr().Interface().(driver.Valuer).Value() }
-
-func decodeScanner(v reflect.Value, src any) error {
-	return v.Addr().Interface().(sql.Scanner).Scan(src)
 }
 
 // scalar converts what a driver yields as database/sql does.

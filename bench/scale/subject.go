@@ -72,7 +72,10 @@ func subjectOf(db *sqlstore.Store[usher.User], size int) *subject {
 		return db.CreateSession(ctx, fresh(i), session(i, userID(i), time.Now().Add(-time.Hour)))
 	}
 	destroy := func(ctx context.Context, i int) error { return db.DestroySession(ctx, fresh(i)) }
-	sweep := func(ctx context.Context, _ int) error { _, err := db.SweepSessions(ctx, time.Now(), sweepBatch); return err }
+	sweep := func(ctx context.Context, _ int) error {
+		_, err := db.SweepSessions(ctx, time.Now(), sweepBatch)
+		return err
+	}
 	return &subject{
 		size: size,
 		operations: []operation{

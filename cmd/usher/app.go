@@ -11,13 +11,12 @@ import (
 	"usher"
 	"usher/oauth"
 	"usher/redisstore"
-	"usher/sqlstore"
 )
 
 // app is what all commands share: the stores, and the library over them.
 type app struct {
 	auth  *usher.Auth[User]
-	db    *sqlstore.Store[User]
+	db    *userStore
 	redis *redisstore.Store // nil if no backend uses it
 
 	oauth  *oauth.OAuth[User] // nil if there are no providers
@@ -40,18 +39,27 @@ func openApp(ctx context.Context, c Config, log *slog.Logger) (_ *app, err error
 			_ = a.close()
 		}
 	}()
-	if a.db, err = openDatabase(ctx, c.Database); err != nil {
+	profile, err := c.profile()
+	if err != nil {
 		return nil, err
 	}
+	db, err := openDatabase(ctx, c.Database, c.userIDs()...)
+	if err != nil {
+		return nil, err
+	}
+	a.db = &userStore{db, profile}
 	a.outbox = &wakingOutbox{Outbox: a.db}
-	s := stores{users: a.db, database: a.db, outbox: a.outbox}
+	s := stores{users: a.db, database: a.db, denied: a.db, outbox: a.outbox}
 	if c.usesRedis() {
 		ctx, cancel := context.WithTimeout(ctx, redisPatience)
 		defer cancel()
-		if a.redis, err = redisstore.Open(ctx, c.Redis, redisstore.Options{}); err != nil {
+		if a.redis, err = redisstore.Open(ctx, c.Redis, c.RedisOptions.options()); err != nil {
 			return nil, err
 		}
 		s.redis = a.redis
+		if c.FastAPIUsers.RedisTokens {
+			s.redis = redisstore.Moved{Store: a.redis}
+		}
 	}
 	secret, created, err := c.loadSecret()
 	if err != nil {

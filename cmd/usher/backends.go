@@ -14,6 +14,7 @@ import (
 type stores struct {
 	users           usher.UserStore[User]
 	database, redis usher.SessionStore
+	denied          usher.DenyList // of sessions in Redis
 	outbox          usher.Outbox
 }
 
@@ -39,6 +40,10 @@ func (c Config) library(secret []byte, s stores) (usher.Config[User], []error) {
 		faults = append(faults, err)
 	}
 	registration, err := c.Registration.policy()
+	if err != nil {
+		faults = append(faults, err)
+	}
+	profile, err := c.profile()
 	if err != nil {
 		faults = append(faults, err)
 	}
@@ -74,6 +79,9 @@ func (c Config) library(secret []byte, s stores) (usher.Config[User], []error) {
 		ClientIP:       c.clientIP(),
 		MaxBodyBytes:   max(c.Limits.MaxBodyBytes, 0),
 		BodyTimeout:    max(c.Limits.ReadTimeout, 0),
+	}
+	if profile != nil {
+		library.SetFields = profile.set
 	}
 	if c.dryRun {
 		library.Hooks.BeforeRegister = func(context.Context, *User) error { return errDryRun }
@@ -123,7 +131,11 @@ func (c Config) backend(b BackendConfig, secret []byte, s stores) (usher.Backend
 	case "database":
 		backend.Strategy = usher.Sessions{Store: s.database, Lifetime: b.Lifetime, IdleTimeout: b.IdleTimeout}
 	case "redis":
-		backend.Strategy = usher.Sessions{Store: s.redis, Lifetime: b.Lifetime, IdleTimeout: b.IdleTimeout}
+		sessions := usher.Sessions{Store: s.redis, Lifetime: b.Lifetime, IdleTimeout: b.IdleTimeout}
+		if c.RedisOptions.DenyList {
+			sessions.DenyList = s.denied
+		}
+		backend.Strategy = sessions
 		if c.Redis == "" {
 			fault("strategy: redis needs a Redis (--redis, USHER_REDIS or the key redis)")
 		}

@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"usher"
-
-	"github.com/redis/rueidis"
 )
 
 // check returns every fault of the configuration. It looks at files but touches
@@ -32,6 +30,7 @@ func (c Config) check() error {
 		users:    struct{ usher.UserStore[User] }{},
 		database: struct{ usher.SessionStore }{},
 		redis:    struct{ usher.SessionStore }{},
+		denied:   struct{ usher.DenyList }{},
 		outbox:   struct{ usher.Outbox }{},
 	}
 	library, faults := c.library(secret, s)
@@ -48,16 +47,6 @@ func (c Config) checkAddr() error {
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return fmt.Errorf("addr: %q has no port from 0 to 65535", c.Addr)
-	}
-	return nil
-}
-
-func (c Config) checkRedis() error {
-	if c.Redis == "" {
-		return nil
-	}
-	if _, err := rueidis.ParseURL(c.Redis); err != nil {
-		return errors.New("redis: not of the form redis://[USER:PASSWORD@]HOST[:PORT][/DB]")
 	}
 	return nil
 }

@@ -30,8 +30,11 @@ type Settings struct {
 type Config struct {
 	Addr       string `yaml:"addr"`
 	Database   string `yaml:"database"`
+	IntegerIDs bool   `yaml:"integer_ids"`
 	Redis      string `yaml:"redis"`
 	SecretFile string `yaml:"secret_file"`
+
+	RedisOptions RedisConfig `yaml:"redis_options"`
 	// Secret comes from the environment only: flags show in the list of
 	// processes, and files are copied around.
 	Secret string `yaml:"-"`
@@ -43,7 +46,9 @@ type Config struct {
 	Password        PasswordConfig  `yaml:"password"`
 
 	Registration RegistrationConfig `yaml:"registration"`
-	Lifetimes    LifetimesConfig    `yaml:"lifetimes"`
+	// Profile declares fields of users by their names.
+	Profile   map[string]ProfileField `yaml:"profile"`
+	Lifetimes LifetimesConfig         `yaml:"lifetimes"`
 	// MailNewSignIn tells users of every sign-in.
 	MailNewSignIn bool `yaml:"mail_new_sign_in"`
 	// What follows is less safe than the default; see usher.Config.
@@ -139,6 +144,8 @@ func defaultConfig() Config {
 	return Config{
 		Addr:     "127.0.0.1:8000",
 		Database: "sqlite:usher.db",
+
+		RedisOptions: RedisConfig{Prefix: "usher:", WaitTimeout: 500 * time.Millisecond},
 		Limits: LimitsConfig{
 			MaxBodyBytes:      64 << 10,
 			MaxHeaderBytes:    32 << 10,

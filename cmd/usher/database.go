@@ -43,18 +43,18 @@ func parseDatabase(database string) (kind sqlstore.Dialect, address string, err 
 }
 
 // openDatabase opens the store, and brings the schema up to date.
-func openDatabase(ctx context.Context, database string) (db *sqlstore.Store[User], err error) {
+func openDatabase(ctx context.Context, database string, ids ...sqlstore.Option) (db *sqlstore.Store[User], err error) {
 	kind, address, err := parseDatabase(database)
 	if err != nil {
 		return nil, err
 	}
 	switch kind {
 	case sqlstore.PostgreSQL:
-		db, err = postgres.Open[User](ctx, address)
+		db, err = postgres.Open[User](ctx, address, ids...)
 	case sqlstore.MySQL:
-		db, err = mysql.Open[User](ctx, address)
+		db, err = mysql.Open[User](ctx, address, ids...)
 	default:
-		db, err = sqlite.Open[User](ctx, address)
+		db, err = sqlite.Open[User](ctx, address, ids...)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("database %s: %w", shownDatabase(database), err)

@@ -13,6 +13,8 @@ type FastAPIUsersConfig struct {
 	VerifySecretFile string `yaml:"verify_secret_file"`
 	ResetSecretFile  string `yaml:"reset_secret_file"`
 	ResetTokens      bool   `yaml:"reset_tokens"`
+	// RedisTokens looks for tokens that `usher import fastapi-users` brought to Redis.
+	RedisTokens bool `yaml:"redis_tokens"`
 }
 
 // secrets returns those that FastAPI Users signed its links with, nil for none.

@@ -26,11 +26,6 @@ const (
 	exitUsage   = 2
 )
 
-// User is the server's user: exactly usher's own fields.
-type User struct {
-	usher.User
-}
-
 // commandLine is what the program can do.
 type commandLine struct {
 	Settings
@@ -40,6 +35,7 @@ type commandLine struct {
 	Invite   inviteCommand   `cmd:"" help:"Print a token with which the owner of an address may register although registration is closed."`
 	Sessions sessionsCommand `cmd:"" help:"List and revoke the sessions of a user."`
 	Mail     mailCommand     `cmd:"" help:"Look at the mails to users."`
+	Import   importCommand   `cmd:"" help:"Move users here from another program."`
 	Migrate  migrateCommand  `cmd:"" help:"Bring the database schema up to date, as serve does when it starts."`
 	Config   configCommand   `cmd:"" help:"Look at the configuration."`
 	Version  versionCommand  `cmd:"" help:"Print the version."`

@@ -11,6 +11,9 @@ type migrateCommand struct {
 	Print bool `help:"Print the SQL of all migrations instead, for those who apply it by other means."`
 }
 
+// profileColumnTypes are as sqlstore.AddColumns has them.
+var profileColumnTypes = map[sqlstore.Dialect]string{sqlstore.SQLite: "TEXT", sqlstore.PostgreSQL: "jsonb", sqlstore.MySQL: "JSON"}
+
 // Run brings the schema up to date, or prints how.
 func (m migrateCommand) Run(settings Settings) error {
 	config, err := settings.load()
@@ -22,11 +25,14 @@ func (m migrateCommand) Run(settings Settings) error {
 		if err != nil {
 			return err
 		}
-		script, err := sqlstore.Script(kind, 0)
+		script, err := sqlstore.Script(kind, 0, config.userIDs()...)
 		fmt.Print(script)
+		if err == nil {
+			fmt.Printf("-- for the key profile of the configuration\nALTER TABLE users ADD COLUMN profile %s;\n", profileColumnTypes[kind])
+		}
 		return err
 	}
-	db, err := openDatabase(context.Background(), config.Database) // migrates
+	db, err := openDatabase(context.Background(), config.Database, config.userIDs()...) // migrates
 	if err != nil {
 		return err
 	}

@@ -48,6 +48,7 @@ func (s *server) introduce(addr net.Addr) {
 	s.log.Info("database", string(kind), shownDatabase(s.config.Database))
 	if s.redis != nil {
 		s.log.Info("redis", "url", withoutPassword(s.config.Redis))
+		s.warnOfEviction()
 	}
 	switch {
 	case s.config.Secret != "":

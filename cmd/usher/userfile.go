@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,16 +22,18 @@ import (
 type csvUsers struct {
 	reader  *csv.Reader
 	columns []string
+	profile *profile
 }
 
 var importColumns = []string{"email", "password", "hashed_password", "is_active", "is_superuser", "is_verified"}
 
-func newCSVUsers(r io.Reader) (*csvUsers, error) {
+func newCSVUsers(r io.Reader, p *profile) (*csvUsers, error) {
 	buffered := bufio.NewReader(r)
 	if mark, _ := buffered.Peek(3); string(mark) == "\ufeff" { // as spreadsheets write it
 		_, _ = buffered.Discard(3)
 	}
-	c := &csvUsers{reader: csv.NewReader(buffered)}
+	c := &csvUsers{reader: csv.NewReader(buffered), profile: p}
+	known := append(importColumns[:len(importColumns):len(importColumns)], p.columns()...)
 	header, err := c.reader.Read()
 	if errors.Is(err, io.EOF) {
 		return nil, errors.New("the file is empty")
@@ -41,8 +44,8 @@ func newCSVUsers(r io.Reader) (*csvUsers, error) {
 	for _, name := range header {
 		name = strings.TrimSpace(name)
 		switch {
-		case !slices.Contains(importColumns, name):
-			err = errors.Join(err, fmt.Errorf("line 1: no column is %s: %s", printable(name), strings.Join(importColumns, ", ")))
+		case !slices.Contains(known, name):
+			err = errors.Join(err, fmt.Errorf("line 1: no column is %s: %s", printable(name), strings.Join(known, ", ")))
 		case slices.Contains(c.columns, name):
 			err = errors.Join(err, fmt.Errorf("line 1: two columns are %s", name))
 		}
@@ -67,6 +70,7 @@ func (c *csvUsers) Read() (u importedUser, line int, err error) {
 		return u, 0, err
 	}
 	line, _ = c.reader.FieldPos(0)
+	fields := map[string]json.RawMessage{} // of the profile
 	for i, name := range c.columns {
 		value := record[i]
 		switch name {
@@ -77,6 +81,12 @@ func (c *csvUsers) Read() (u importedUser, line int, err error) {
 		case "hashed_password":
 			u.HashedPassword = strings.TrimSpace(value)
 		default:
+			if field, is := strings.CutPrefix(name, profileColumn); is {
+				if value = strings.TrimSpace(value); value != "" {
+					fields[field] = c.profile.fields[field].fromText(value)
+				}
+				continue
+			}
 			is, err := strconv.ParseBool(strings.ToLower(strings.TrimSpace(value)))
 			if err != nil && value != "" {
 				return u, line, errLine(name + " is neither true nor false")
@@ -86,7 +96,37 @@ func (c *csvUsers) Read() (u importedUser, line int, err error) {
 			}
 		}
 	}
-	return u, line, nil
+	if len(fields) > 0 {
+		u.Profile, err = json.Marshal(fields)
+	}
+	return u, line, err
+}
+
+// profileColumn begins the names of columns that are fields of the profile.
+const profileColumn = "profile."
+
+func (p *profile) columns() (names []string) {
+	if p != nil {
+		for _, name := range slices.Sorted(maps.Keys(p.fields)) {
+			names = append(names, profileColumn+name)
+		}
+	}
+	return names
+}
+
+// fromText makes JSON of what a column has.
+func (f profileField) fromText(value string) json.RawMessage {
+	switch f.rules.Type {
+	case "boolean":
+		value = strings.ToLower(value)
+		fallthrough
+	case "integer", "number", "json":
+		if json.Valid([]byte(value)) {
+			return json.RawMessage(value)
+		}
+	}
+	text, _ := json.Marshal(value) // a string always is JSON
+	return text
 }
 
 func (u *importedUser) set(flag string, is bool) {

@@ -2,18 +2,20 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"os"
+	"strings"
 
 	"usher"
 )
 
 type userImportCommand struct {
-	CSV    string `name:"csv" xor:"source" required:"" placeholder:"FILE" help:"CSV file whose first line names the columns: email, and password or hashed_password; is_active, is_superuser and is_verified may be missing. - is standard input."`
+	CSV    string `name:"csv" xor:"source" required:"" placeholder:"FILE" help:"CSV file whose first line names the columns: email, and password or hashed_password; is_active, is_superuser and is_verified may be missing, and so may fields of the profile, as profile.NAME. - is standard input."`
 	JSON   string `name:"json" xor:"source" required:"" placeholder:"FILE" help:"File of JSON objects with the same members, one after the other or in an array. - is standard input."`
 	DryRun bool   `help:"Only check the file: create nobody."`
 }
@@ -26,6 +28,8 @@ type importedUser struct {
 	IsActive       *bool  `json:"is_active"` // default true
 	IsSuperuser    bool   `json:"is_superuser"`
 	IsVerified     bool   `json:"is_verified"`
+
+	Profile json.RawMessage `json:"profile"`
 }
 
 // importReader reads users one by one. The error is io.EOF at the end, an
@@ -47,7 +51,11 @@ func (u userImportCommand) Run(settings Settings) error {
 	}
 	config.dryRun = u.DryRun
 	config.Mail.Mailer = "none" // nobody asked for these accounts just now
-	users, file, err := u.open()
+	profile, err := config.profile()
+	if err != nil {
+		return err
+	}
+	users, file, err := u.open(profile)
 	if err != nil {
 		return err
 	}
@@ -65,7 +73,7 @@ func (u userImportCommand) Run(settings Settings) error {
 	return err
 }
 
-func (u userImportCommand) open() (importReader, io.Closer, error) {
+func (u userImportCommand) open(p *profile) (importReader, io.Closer, error) {
 	name := u.CSV + u.JSON // one is empty
 	file := os.Stdin
 	if name != "-" {
@@ -77,7 +85,7 @@ func (u userImportCommand) open() (importReader, io.Closer, error) {
 	if u.JSON != "" {
 		return newJSONUsers(file), file, nil
 	}
-	users, err := newCSVUsers(file)
+	users, err := newCSVUsers(file, p)
 	if err != nil {
 		return nil, nil, errors.Join(err, file.Close())
 	}
@@ -148,6 +156,11 @@ func (a *app) importUser(ctx context.Context, u importedUser, limits hashLimits,
 	user := &User{User: usher.User{
 		Email: u.Email, IsActive: u.IsActive == nil || *u.IsActive, IsSuperuser: u.IsSuperuser, IsVerified: u.IsVerified,
 	}}
+	if len(u.Profile) > 0 {
+		if err := a.db.declared.setText(user, string(u.Profile)); err != nil {
+			return errLine(strings.ReplaceAll(err.Error(), "\n", "; "))
+		}
+	}
 	seen[key] = dryRun
 	if u.HashedPassword == "" {
 		return inALine(a.auth.CreateUser(ctx, user, u.Password))

@@ -16,6 +16,7 @@ import (
 type userCommand struct {
 	Create      userCreateCommand      `cmd:"" help:"Create a user and print the id. The password is asked for, or is the first line of standard input."`
 	List        userListCommand        `cmd:"" help:"List all users."`
+	SetProfile  userSetProfileCommand  `cmd:"" help:"Set fields of a user's profile, those that clients cannot set among them."`
 	SetPassword userSetPasswordCommand `cmd:"" help:"Set a user's password and end all sessions. The password is asked for, or is the first line of standard input."`
 	Activate    userActivateCommand    `cmd:"" help:"Let a user sign in again."`
 	Deactivate  userDeactivateCommand  `cmd:"" help:"Keep a user from signing in, and end all sessions."`
@@ -62,15 +63,21 @@ type userCreateCommand struct {
 	Email     string `arg:"" help:"E-mail address."`
 	Superuser bool   `help:"Make it a superuser."`
 	Verified  bool   `help:"Take the address for verified."`
+	Profile   string `placeholder:"JSON" help:"Fields of the profile, as a JSON object."`
 }
 
 func (u userCreateCommand) Run(settings Settings) error {
 	return withApp(settings, func(ctx context.Context, a *app) error {
+		user := &User{User: usher.User{Email: u.Email, IsActive: true, IsSuperuser: u.Superuser, IsVerified: u.Verified}}
+		if u.Profile != "" {
+			if err := a.db.declared.setText(user, u.Profile); err != nil {
+				return err
+			}
+		}
 		password, err := askPassword()
 		if err != nil {
 			return err
 		}
-		user := &User{User: usher.User{Email: u.Email, IsActive: true, IsSuperuser: u.Superuser, IsVerified: u.Verified}}
 		if err := a.auth.CreateUser(ctx, user, password); err != nil {
 			return err
 		}
@@ -88,6 +95,23 @@ func (u userSetPasswordCommand) Run(settings Settings) error {
 			return err
 		}
 		_, err = a.auth.UpdateUser(ctx, user.ID, usher.Change[User]{Password: &password})
+		return err
+	})
+}
+
+type userSetProfileCommand struct {
+	userArg
+	Profile string `arg:"" placeholder:"JSON" help:"The fields to set, as a JSON object; others stay."`
+}
+
+func (u userSetProfileCommand) Run(settings Settings) error {
+	return u.with(settings, func(ctx context.Context, a *app, user *User) error {
+		if err := a.db.declared.setText(user, u.Profile); err != nil {
+			return err
+		}
+		_, err := a.auth.UpdateUser(ctx, user.ID, usher.Change[User]{Set: func(now *User) {
+			_ = a.db.declared.setText(now, u.Profile) // which has no fault
+		}})
 		return err
 	})
 }

@@ -63,6 +63,7 @@ func (u *User) Validate(context.Context) error {
 	if u.Interests == nil {
 		u.Interests = []string{}
 	}
+	u.AgreedAt = u.AgreedAt.UTC() // as it comes back from the database
 	switch {
 	case u.DisplayName != nil && *u.DisplayName == "":
 		return usher.Invalid("display_name", "must be null or have a character")

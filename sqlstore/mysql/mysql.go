@@ -88,6 +88,9 @@ func parse(address string) (config *mysql.Config, connections int, err error) {
 		dsn, user = "tcp("+net.JoinHostPort(host, port)+")"+u.EscapedPath()+"?"+u.RawQuery, u.User
 	}
 	if config, err = mysql.ParseDSN(dsn); err != nil {
+		if user == nil { // the cause may quote what is before the @
+			err = errors.New("want mysql://user:password@host:3306/name or user:password@tcp(host:3306)/name, and the driver's parameters")
+		}
 		return nil, 0, err
 	}
 	if user != nil {

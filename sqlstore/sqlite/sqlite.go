@@ -93,7 +93,7 @@ func nameOf(path string) (string, error) {
 		"_txlock":       {"immediate"},
 		"_dqs":          {"0"}, // "name" is a column, never a string
 		// macOS: flush the disk's own cache too.
-		"_pragma": {"fullfsync(1)", "checkpoint_fullfsync(1)"},
+		"_pragma": {"fullfsync(1)", "checkpoint_fullfsync(1)", "cache_size(-16000)"},
 	}
 	switch {
 	case path == Memory:

@@ -1,0 +1,159 @@
+package fastapiusers
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite" // the driver
+
+	"usher/sqlstore"
+)
+
+// connectTimeout is how long to wait for a database server.
+const connectTimeout = 5 * time.Second
+
+var errAddress = errors.New("not of the form sqlite:PATH, postgresql://USER:PASSWORD@HOST/NAME or mysql://USER:PASSWORD@HOST/NAME, with the special characters of a password percent-encoded")
+
+// openSQL opens the database at address, which may also be written as SQLAlchemy
+// writes it (sqlite+aiosqlite:///./app.db). Errors do not quote it: it has a
+// password.
+func openSQL(ctx context.Context, address string, readOnly bool) (*sql.DB, sqlstore.Dialect, error) {
+	scheme, rest, found := strings.Cut(address, ":")
+	if !found {
+		return nil, "", errAddress
+	}
+	scheme, _, _ = strings.Cut(scheme, "+") // the driver
+	var db *sql.DB
+	var dialect sqlstore.Dialect
+	var err error
+	switch scheme {
+	case "sqlite":
+		dialect = sqlstore.SQLite
+		db, err = openSQLite(ctx, rest, readOnly)
+	case "postgres", "postgresql":
+		dialect = sqlstore.PostgreSQL
+		db, err = openPostgres(scheme + ":" + rest)
+	case "mysql", "mariadb":
+		dialect = sqlstore.MySQL
+		db, err = openMySQL(scheme + ":" + rest)
+	default:
+		return nil, "", errAddress
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	if err := db.PingContext(ctx); err != nil {
+		return nil, "", errors.Join(err, db.Close())
+	}
+	return db, dialect, nil
+}
+
+func openSQLite(ctx context.Context, path string, readOnly bool) (*sql.DB, error) {
+	path = strings.TrimPrefix(path, "///") // of SQLAlchemy; a fourth begins the path
+	if path == "" || strings.HasPrefix(path, "//") {
+		return nil, errAddress
+	}
+	if info, err := os.Stat(path); err != nil || info.IsDir() {
+		return nil, fmt.Errorf("there is no file %s", path)
+	}
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	settings := url.Values{"_pragma": {"busy_timeout(5000)", "synchronous(NORMAL)"}}
+	if readOnly {
+		settings = url.Values{"mode": {"ro"}, "_pragma": {"busy_timeout(5000)", "query_only(1)"}}
+	}
+	open := func() (*sql.DB, error) {
+		file := url.URL{Scheme: "file", Path: "/" + strings.TrimPrefix(filepath.ToSlash(absolute), "/"), RawQuery: settings.Encode()}
+		db, err := sql.Open("sqlite", file.String())
+		if err == nil {
+			db.SetMaxOpenConns(1)
+			_, err = db.ExecContext(ctx, `SELECT count(*) FROM sqlite_master`)
+			if err != nil {
+				err = errors.Join(err, db.Close())
+			}
+		}
+		return db, err
+	}
+	db, err := open()
+	if err != nil && readOnly {
+		// A database in WAL mode wants a file beside it even to be read. Where none
+		// can be made and nobody has it open, it cannot change either.
+		if _, missing := os.Stat(absolute + "-wal"); errors.Is(missing, fs.ErrNotExist) {
+			settings.Set("immutable", "1")
+			if db, again := open(); again == nil {
+				return db, nil
+			}
+		}
+	}
+	return db, err
+}
+
+func openPostgres(address string) (*sql.DB, error) {
+	config, err := pgx.ParseConfig(address)
+	if err != nil {
+		return nil, errAddress
+	}
+	delete(config.RuntimeParams, "pool_max_conns") // usher's own
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = connectTimeout
+	}
+	// A plan that was made for an empty ledger must not be kept for a large one.
+	config.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
+	return stdlib.OpenDB(*config), nil
+}
+
+func openMySQL(address string) (*sql.DB, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Hostname() == "" || strings.Trim(u.Path, "/") == "" {
+		return nil, errAddress
+	}
+	port := u.Port()
+	if port == "" {
+		port = "3306"
+	}
+	config, err := mysql.ParseDSN("tcp(" + net.JoinHostPort(u.Hostname(), port) + ")" + u.EscapedPath() + "?" + u.RawQuery)
+	if err != nil {
+		return nil, errAddress
+	}
+	delete(config.Params, "pool_max_conns") // usher's own
+	config.User = u.User.Username()
+	config.Passwd, _ = u.User.Password()
+	config.ParseTime = false // as FastAPI Users reads it: without a time zone
+	if config.Timeout == 0 {
+		config.Timeout = connectTimeout
+	}
+	config.Logger = &mysql.NopLogger{}
+	connector, err := mysql.NewConnector(config)
+	if err != nil {
+		return nil, errAddress
+	}
+	return sql.OpenDB(connector), nil
+}
+
+// noSuchTable recognises the error of a query that names a table which is not
+// there.
+func noSuchTable(err error) bool {
+	var postgres interface{ SQLState() string }
+	var my *mysql.MySQLError
+	switch {
+	case errors.As(err, &postgres):
+		return postgres.SQLState() == "42P01" || postgres.SQLState() == "3F000"
+	case errors.As(err, &my):
+		return my.Number == 1146 || my.Number == 1049
+	}
+	return strings.Contains(err.Error(), "no such table")
+}

@@ -1,0 +1,85 @@
+//go:build linux
+
+package faults_test
+
+import (
+	"testing"
+	"time"
+)
+
+// TestFaults runs every fault. Some at a time: each waits more than it works.
+func TestFaults(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes minutes")
+	}
+	b := newBench(t)
+	t.Run("all", func(t *testing.T) {
+		for _, f := range faults() {
+			t.Run(f.name, func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, b, f.setting)
+				f.run(w)
+			})
+		}
+	})
+	t.Logf("\n%s", b.table())
+}
+
+// fault is one of the plan.
+type fault struct {
+	name    string
+	setting setting
+	run     func(*world)
+}
+
+func faults() []fault {
+	durable := []string{"--appendonly", "yes", "--appendfsync", "always"}
+	everysec := []string{"--appendonly", "yes", "--appendfsync", "everysec"}
+	nothing := []string{"--appendonly", "no"}
+	postgres, mariaDB := setting{redis: durable}, setting{redis: durable, mariaDB: true}
+	exhausted := setting{pool: 4, postgres: []string{"max_connections=10", "superuser_reserved_connections=0"}}
+	return []fault{
+		{"F01 usher killed", postgres, run((*world).killUsher)},
+		{"F01 usher killed, MariaDB", mariaDB, run((*world).killUsher)},
+		{"F04 PostgreSQL killed", postgres, run((*world).killDatabase)},
+		{"F05 MariaDB killed", mariaDB, run((*world).killDatabase)},
+		{"F07 Redis killed, AOF always", postgres, run((*world).killRedis)},
+		{"F07 Redis killed, AOF everysec", setting{redis: everysec, keeps: mayUndo}, run((*world).killRedis)},
+		{"F07 Redis killed, keeps nothing", setting{redis: nothing, keeps: mayLose}, run((*world).killRedis)},
+		{"F09 Sentinel failover", setting{redisURL: sentinels, keeps: mayUndo}, run((*world).killPrimary)},
+		{"F11 Cluster primary killed", setting{redisURL: cluster, keeps: mayUndo}, run((*world).killPrimary)},
+		{"F13 PostgreSQL black hole", postgres, run(weathers(toDatabase, weather{hole: true}))},
+		{"F13 MariaDB black hole", mariaDB, run(weathers(toDatabase, weather{hole: true}))},
+		{"F13 Redis black hole", postgres, run(weathers(toRedis, weather{hole: true}))},
+		{"F14 PostgreSQL resets", postgres, run(resets(toDatabase))},
+		{"F14 MariaDB resets", mariaDB, run(resets(toDatabase))},
+		{"F14 Redis resets", postgres, run(resets(toRedis))},
+		{"F15 PostgreSQL slow", postgres, run(weathers(toDatabase, slow()...))},
+		{"F15 MariaDB slow", mariaDB, run(weathers(toDatabase, slow()...))},
+		{"F16 Redis slow and sliced", postgres, run(weathers(toRedis, weather{slice: true}, weather{latency: 1500 * time.Millisecond, jitter: time.Second, slice: true}))},
+		{"F17 clients go away", postgres, run((*world).goAway)},
+		{"F17 clients go away, MariaDB", mariaDB, run((*world).goAway)},
+		{"F18 connections exhausted", exhausted, run((*world).exhaust)},
+		{"F28 one address", postgres, (*world).oneAddress},
+		{"F28 one address, MariaDB", mariaDB, (*world).oneAddress},
+		{"F29 one-time tokens", postgres, (*world).oneTime},
+		{"F29 one-time tokens, MariaDB", mariaDB, (*world).oneTime},
+		{"F30 logout amid requests", postgres, (*world).logoutAmid},
+		{"F30 logout amid requests, MariaDB", mariaDB, (*world).logoutAmid},
+	}
+}
+
+// run is a fault under load.
+func run(inject func(*world) int) func(*world) {
+	return func(w *world) { w.fail(func() int { return inject(w) }) }
+}
+
+func sentinels(w *world) (url string) {
+	w.primary, url = w.startSentinels()
+	return url
+}
+
+func cluster(w *world) (url string) {
+	w.primary, url = w.startCluster()
+	return url
+}

@@ -1,0 +1,107 @@
+package sqlstore_test
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"usher"
+	"usher/internal/testservices"
+	"usher/sqlstore"
+)
+
+// Connections that die while they are used yield right answers or errors: never
+// somebody else's row, never "not found", and it goes on without a restart
+// (FAULTS.md, P4, P5, P8).
+func TestKilledConnections(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"PostgreSQL", "MariaDB"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := engines[name]
+			address := e.place(t)
+			db := e.raw(t, address)
+			kill, used := killer(t, e, address)
+			store := openAt[Member](t, e, used)
+			const readers = 8
+			var ids [readers]usher.ID
+			for i := range ids {
+				ids[i] = newMember(t, store, fmt.Sprintf("user%d@example.com", i)).ID
+				newSession(t, store, ids[i], fmt.Sprint("token", i), time.Now().Add(time.Hour))
+			}
+			var answers, failures, killed atomic.Int64
+			read := func(i int) {
+				x, u, err := store.ReadSession(t.Context(), usher.HashToken(fmt.Sprint("token", i)))
+				switch {
+				case errors.Is(err, usher.ErrNotFound):
+					t.Errorf("reader %d: %v", i, err)
+				case err != nil:
+					failures.Add(1)
+				case x.UserID != ids[i] || u.(*Member).ID != ids[i]:
+					t.Errorf("reader %d got the session of %s", i, x.UserID)
+				default:
+					answers.Add(1)
+				}
+				if list, err := store.ListUsers(t.Context(), usher.UserQuery{Limit: 100}); err == nil && len(list) != readers {
+					t.Errorf("reader %d was listed %d users", i, len(list))
+				}
+			}
+			var done sync.WaitGroup
+			var over atomic.Bool
+			for i := range readers {
+				done.Go(func() {
+					for !over.Load() {
+						read(i)
+					}
+				})
+			}
+			for range 20 {
+				for _, id := range column(t, db, kill.list) {
+					if _, err := db.Exec(fmt.Sprintf(kill.one, id)); err == nil { // else it is gone already
+						killed.Add(1)
+					}
+				}
+				before, deadline := answers.Load(), time.Now().Add(10*time.Second)
+				for answers.Load() < before+2*readers {
+					if time.Now().After(deadline) {
+						over.Store(true)
+						done.Wait()
+						t.Fatal("the store does not recover")
+					}
+					time.Sleep(time.Millisecond)
+				}
+			}
+			over.Store(true)
+			done.Wait()
+			t.Logf("%d answers, %d errors, %d connections killed", answers.Load(), failures.Load(), killed.Load())
+			if killed.Load() < 20 {
+				t.Errorf("%d connections were killed: the test shows nothing", killed.Load())
+			}
+		})
+	}
+}
+
+// kills are the statements that end a store's connections.
+type kills struct{ list, one string }
+
+// killer returns how to end the connections of a store, and the address that it
+// is to be opened at.
+func killer(t *testing.T, e engine, address string) (kills, string) {
+	t.Helper()
+	if e.dialect == sqlstore.MySQL {
+		return kills{`SELECT id FROM information_schema.processlist WHERE db = database() AND id <> connection_id()`, `KILL %s`}, address
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := testservices.Prefix(t)
+	q := u.Query()
+	q.Set("application_name", name)
+	u.RawQuery = q.Encode()
+	return kills{`SELECT pid FROM pg_stat_activity WHERE application_name = '` + name + `'`, `SELECT pg_terminate_backend(%s)`}, u.String()
+}
