@@ -138,6 +138,10 @@ func onMariaDB(ctx context.Context, _ string, size int) (*subject, error) {
 	if err != nil {
 		return nil, err
 	}
+	// By default its cache holds 128 MB, and what would be measured is its misses.
+	if _, err := fill.ExecContext(ctx, `SET GLOBAL innodb_buffer_pool_size = 4 << 30`); err != nil {
+		return nil, fmt.Errorf("give MariaDB a cache of 4 GB: %w", err)
+	}
 	name := fmt.Sprintf("scale%d", size)
 	if _, err := fill.ExecContext(ctx, `DROP DATABASE IF EXISTS `+name+`; CREATE DATABASE `+name); err != nil {
 		return nil, err
