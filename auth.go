@@ -74,33 +74,6 @@ func (a *Auth[U]) Run(ctx context.Context) {
 	}
 }
 
-// Sweep deletes the expired sessions of every backend, what the store remembers of
-// one-time tokens that have expired, and mails that were given up long ago, and
-// returns how many.
-func (a *Auth[U]) Sweep(ctx context.Context) (total int, err error) {
-	for _, b := range a.backends {
-		if s, ok := b.Strategy.(interface {
-			Sweep(context.Context) (int, error)
-		}); ok {
-			n, sweepErr := s.Sweep(ctx)
-			total += n
-			err = errors.Join(err, sweepErr)
-		}
-	}
-	if s, ok := a.config.Store.(interface {
-		SweepUsedTokens(ctx context.Context, now time.Time, limit int) (int, error)
-	}); ok {
-		for n := sweepBatch; n == sweepBatch; {
-			var sweepErr error
-			n, sweepErr = s.SweepUsedTokens(ctx, a.config.now(), sweepBatch)
-			total += n
-			err = errors.Join(err, sweepErr)
-		}
-	}
-	n, sweepErr := a.sweepDeadMail(ctx)
-	return total + n, errors.Join(err, sweepErr)
-}
-
 // Base returns the User embedded in user.
 func (a *Auth[U]) Base(user *U) *User { return a.fields.Base(user) }
 

@@ -94,7 +94,7 @@ func (a *Auth[U]) sweepDeadMail(ctx context.Context) (total int, err error) {
 		return 0, nil
 	}
 	before := a.config.now().Add(-a.config.DeadMailLifetime)
-	oldest, err := a.config.Outbox.ListMessages(ctx, sweepBatch)
+	oldest, err := a.config.Outbox.ListMessages(ctx, mostSweepBatch)
 	for _, m := range oldest {
 		if !m.Dead || !m.DueAt.Before(before) { // it was due for the last time when it was given up
 			continue

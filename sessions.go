@@ -37,7 +37,6 @@ const (
 	tokenBytes    = 32 // OWASP asks for 16
 	tokenLength   = 43 // base64url without padding, as FastAPI Users' tokens
 	touchInterval = time.Minute
-	sweepBatch    = 250
 )
 
 // Validate reports settings that cannot work. New calls it.
@@ -170,16 +169,10 @@ func (s Sessions) RevokeSessions(ctx context.Context, user ID, keep string) (int
 	return s.Store.RevokeSessions(ctx, user, keep)
 }
 
-// Sweep deletes the expired sessions, a thousand at a time so that nobody waits
-// long behind it, and returns how many.
-func (s Sessions) Sweep(ctx context.Context) (total int, err error) {
-	for {
-		n, err := s.Store.SweepSessions(ctx, s.now(), sweepBatch)
-		total += n
-		if err != nil || n < sweepBatch {
-			return total, err
-		}
-	}
+// Sweep deletes the expired sessions, in small batches so that nobody waits long
+// behind it, and returns how many.
+func (s Sessions) Sweep(ctx context.Context) (int, error) {
+	return sweep(func(limit int) (int, error) { return s.Store.SweepSessions(ctx, s.now(), limit) })
 }
 
 func (s Sessions) now() time.Time {

@@ -24,6 +24,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"usher"
 )
 
 type options struct {
@@ -164,22 +166,15 @@ func measureSweep(ctx context.Context, name string, s *subject, n int) error {
 	if err != nil {
 		return err
 	}
-	swept, batches := 0, []time.Duration{}
+	swept, batches := 0, &timedSweeps{SessionStore: s.sessions}
 	began := time.Now()
 	done := make(chan error, 1)
 	sweeping, stop := context.WithCancel(ctx)
 	go func() {
-		for {
-			began := time.Now()
-			n, err := s.sweep(ctx)
-			if err != nil || n == 0 {
-				stop()
-				done <- err
-				return
-			}
-			swept += n
-			batches = append(batches, time.Since(began))
-		}
+		var err error
+		swept, err = usher.Sessions{Store: batches}.Sweep(ctx)
+		stop()
+		done <- err
 	}()
 	busy, err := s.waits(sweeping, time.Hour)
 	if err != nil {
@@ -189,9 +184,22 @@ func measureSweep(ctx context.Context, name string, s *subject, n int) error {
 		return err
 	}
 	fmt.Printf("\n%s: %d expired sessions swept in %v, in batches of %v (longest %v).\n", name, swept,
-		time.Since(began).Round(100*time.Millisecond), median(batches).Round(100*time.Microsecond), slices.Max(batches).Round(100*time.Microsecond))
+		time.Since(began).Round(100*time.Millisecond), median(batches.took).Round(100*time.Microsecond), slices.Max(batches.took).Round(100*time.Microsecond))
 	fmt.Printf("Who reads or signs in meanwhile waits, in ms: %s; without the sweep: %s.\n", busy, quiet)
 	return nil
+}
+
+// timedSweeps notes how long each batch took.
+type timedSweeps struct {
+	usher.SessionStore
+	took []time.Duration
+}
+
+func (s *timedSweeps) SweepSessions(ctx context.Context, now time.Time, limit int) (int, error) {
+	began := time.Now()
+	n, err := s.SessionStore.SweepSessions(ctx, now, limit)
+	s.took = append(s.took, time.Since(began))
+	return n, err
 }
 
 func median(d []time.Duration) time.Duration {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"crypto/md5"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -20,14 +19,12 @@ type subject struct {
 	size       int
 	operations []operation
 	read       func(ctx context.Context, i int) error // of the i-th session
-	signIn     func(ctx context.Context, i int) error // and out again
+	signIn     func(ctx context.Context, i int) error
+	signOut    func(ctx context.Context, i int) error // after signIn
 	expire     func(ctx context.Context, n int) error // adds sessions that have expired; nil: the store sweeps itself
-	sweep      func(ctx context.Context) (int, error) // a batch
+	sessions   usher.SessionStore
 	close      func()
 }
-
-// sweepBatch is that of Auth.Sweep.
-const sweepBatch = 250
 
 // operation is what is timed, on the i-th user or session; what is done before and
 // after it, if anything, is not.
@@ -73,7 +70,7 @@ func subjectOf(db *sqlstore.Store[usher.User], size int) *subject {
 	}
 	destroy := func(ctx context.Context, i int) error { return db.DestroySession(ctx, fresh(i)) }
 	sweep := func(ctx context.Context, _ int) error {
-		_, err := db.SweepSessions(ctx, time.Now(), sweepBatch)
+		_, err := db.SweepSessions(ctx, time.Now(), 100)
 		return err
 	}
 	return &subject{
@@ -91,10 +88,11 @@ func subjectOf(db *sqlstore.Store[usher.User], size int) *subject {
 			}, nil},
 			{"sweep of one session", createExpired, sweep, nil},
 		},
-		read:   read,
-		signIn: func(ctx context.Context, i int) error { return errors.Join(create(ctx, i), destroy(ctx, i)) },
-		sweep:  func(ctx context.Context) (int, error) { return db.SweepSessions(ctx, time.Now(), sweepBatch) },
-		close:  func() { db.Close() },
+		read:     read,
+		signIn:   create,
+		signOut:  destroy,
+		sessions: db,
+		close:    func() { db.Close() },
 	}
 }
 
@@ -103,24 +101,28 @@ func subjectOf(db *sqlstore.Store[usher.User], size int) *subject {
 func (s *subject) waits(ctx context.Context, most time.Duration) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
-	var reads, signIns []time.Duration
-	for i := 0; ctx.Err() == nil; i++ {
+	var reads, writes []time.Duration
+	timed := func(took *[]time.Duration, request func(ctx context.Context, i int) error, i int) error {
 		began := time.Now()
-		if err := s.read(context.WithoutCancel(ctx), i*997%s.size); err != nil {
-			return "", err
-		}
-		reads = append(reads, time.Since(began))
-		if i%10 == 0 {
-			began = time.Now()
-			if err := s.signIn(context.WithoutCancel(ctx), i*991%s.size); err != nil {
-				return "", err
+		err := request(context.WithoutCancel(ctx), i%s.size)
+		*took = append(*took, time.Since(began))
+		return err
+	}
+	for i := 0; ctx.Err() == nil; i++ {
+		err := timed(&reads, s.read, i*997)
+		if err == nil && i%10 == 0 {
+			err = timed(&writes, s.signIn, i*991)
+			if err == nil {
+				err = timed(&writes, s.signOut, i*991)
 			}
-			signIns = append(signIns, time.Since(began))
+		}
+		if err != nil {
+			return "", err
 		}
 	}
 	show := func(d []time.Duration) string {
 		slices.Sort(d)
 		return fmt.Sprintf("median %.2f, p99 %.2f, most %.1f", float64(d[len(d)/2])/1e6, float64(d[len(d)*99/100])/1e6, float64(d[len(d)-1])/1e6)
 	}
-	return "reads " + show(reads) + "; sign-ins and -outs " + show(signIns), nil
+	return "reads " + show(reads) + "; sign-ins and sign-outs " + show(writes), nil
 }
