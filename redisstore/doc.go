@@ -1,7 +1,7 @@
 // Package redisstore keeps sessions in Redis (6.2 or later, alone, with
 // Sentinel or as a Cluster) or Valkey.
 //
-//	store, err := redisstore.Open(ctx, "redis://localhost:6379")
+//	store, err := redisstore.Open(ctx, "redis://localhost:6379", redisstore.Options{})
 //	...
 //	{Name: "redis", Transport: usher.Bearer{}, Strategy: usher.Sessions{Store: store}}
 //
@@ -40,5 +40,7 @@
 //
 // Redis replicates, and by default writes its file, after it has answered. A
 // session that was ended just before a crash or a failover may live again until
-// it expires. `appendfsync always` closes the gap for a crash.
+// it expires. `appendfsync always` closes the gap for a crash, and a deny-list in
+// the database (usher.Sessions.DenyList) for both; Options.WaitReplicas narrows it.
+// docs/operations.md weighs them.
 package redisstore

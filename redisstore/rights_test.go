@@ -44,7 +44,7 @@ func TestRights(t *testing.T) {
 		err := useAll(t, store)
 		if err == nil {
 			t.Errorf("without %s: works", right)
-		} else if right == "+ping" && !strings.Contains(err.Error(), "Redis forbids") {
+		} else if right == "+ping" && !strings.Contains(err.Error(), "forbidden to its user in Redis") {
 			t.Errorf("without %s: %v", right, err)
 		}
 	}
