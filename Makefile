@@ -4,6 +4,7 @@
 TESTFLAGS  ?=
 BENCHFLAGS ?=
 FUZZTIME   ?= 30s
+FAULTTIME  ?= 60s
 
 .PHONY: help
 help: ## print this list
@@ -28,3 +29,7 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 .PHONY: bench-scale
 bench-scale: ## how the stores grow, from 1,000 to 1,000,000 sessions; BENCHFLAGS=...
 	exec scripts/with-services go run ./bench/scale $(BENCHFLAGS)
+
+.PHONY: faults
+faults: ## what usher promises while processes, stores and networks fail, FAULTTIME (60s) of each fault
+	exec scripts/with-services env USHER_FAULTS_TIME=$(FAULTTIME) go test -count=1 -v -timeout 3h -run TestFaults $(TESTFLAGS) ./faults

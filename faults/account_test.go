@@ -13,6 +13,7 @@ type account struct {
 	passwords []string // one of them is the password
 	tokens    map[string]*token
 	links     map[string]bool // of mails, that were used
+	tried     map[string]bool // of mails, whose use was not answered
 	forgot    int             // mails that were asked for
 	changed   bool            // had a new password, which ends the links before
 	// pending is a new password that may or may not have been set, with what it
@@ -39,7 +40,7 @@ const (
 )
 
 func newAccount(email string) *account {
-	return &account{email: email, tokens: map[string]*token{}, links: map[string]bool{}}
+	return &account{email: email, tokens: map[string]*token{}, links: map[string]bool{}, tried: map[string]bool{}}
 }
 
 // alive returns a token of a backend that must be good, or nil.
@@ -214,6 +215,7 @@ func (a *account) newPassword(e entry, silent bool, j *judge) {
 	switch {
 	case silent:
 		a.closed, a.pending, a.ends = true, e.New, others
+		a.tried[e.Link] = e.Op == "reset" // it may be used up
 		a.passwords = append(slices.Clone(a.passwords), e.New)
 		for _, t := range others {
 			t.alive = min(t.alive, maybe)
@@ -230,7 +232,7 @@ func (a *account) newPassword(e entry, silent bool, j *judge) {
 		a.refused(a.tokens[e.Token], e, j)
 	case e.Status != 400:
 		j.unexpected(e)
-	case e.Op == "change" || !a.links[e.Link]:
+	case e.Op == "change" || !a.links[e.Link] && !a.tried[e.Link]:
 		j.violate("P1", e, "a good proof is refused")
 	}
 }

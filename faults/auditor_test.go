@@ -12,6 +12,7 @@ import (
 func (w *world) accounts() []*account {
 	entries, err := w.ledger.read()
 	w.must(err)
+	w.bench.did(entries)
 	byEmail := map[string]*account{}
 	var accounts []*account
 	for _, e := range entries {

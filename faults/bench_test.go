@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +15,9 @@ import (
 
 // limit is usher's own limit for a request.
 const limit = 10 * time.Second
+
+// settle is how long all may take to work again (P8), and to rest (P7).
+const settle = 10 * time.Second
 
 // bench is what the faults have in common.
 type bench struct {
@@ -28,34 +30,21 @@ type bench struct {
 
 	mu   sync.Mutex
 	rows []row
+	done map[string]int // operations of the loads that succeeded
 }
 
-// newBench is the short version, or the long one: USHER_FAULTS_SECONDS of each
-// fault, and USHER_FAULTS_KILLS of usher.
+// newBench is the short version, or the long one: USHER_FAULTS_TIME of each fault.
 func newBench(t testing.TB) *bench {
 	t.Helper()
-	b := &bench{usher: sync.OnceValue(func() string { return build(t) }), users: 8, part: 2 * time.Second, kills: 3, again: 3}
-	if seconds := number(t, "USHER_FAULTS_SECONDS"); seconds > 0 {
-		b.users, b.part, b.kills, b.again = 20, time.Duration(seconds)*time.Second/4, 20, 20
-		b.later = time.Duration(seconds) * time.Second
-	}
-	if kills := number(t, "USHER_FAULTS_KILLS"); kills > 0 {
-		b.kills = kills
+	b := &bench{usher: sync.OnceValue(func() string { return build(t) }), users: 8, part: 2 * time.Second, kills: 3, again: 3, done: map[string]int{}}
+	if text := os.Getenv("USHER_FAULTS_TIME"); text != "" {
+		long, err := time.ParseDuration(text)
+		if err != nil || long < time.Second {
+			t.Fatalf("USHER_FAULTS_TIME is %q: want one like 60s, and a second at least", text)
+		}
+		b.users, b.part, b.kills, b.again, b.later = 20, long/4, 20, 20, long
 	}
 	return b
-}
-
-func number(t testing.TB, variable string) int {
-	t.Helper()
-	text := os.Getenv(variable)
-	if text == "" {
-		return 0
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatalf("%s: %v", variable, err)
-	}
-	return n
 }
 
 // during is how long a fault lasts.
@@ -98,6 +87,30 @@ func (b *bench) report(w *world, r row) {
 	}
 	if r.requests == 0 || r.struck == 0 {
 		w.t.Errorf("nothing happened: %+v", r)
+	}
+}
+
+// did counts the operations of a load.
+func (b *bench) did(entries []entry) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, e := range entries {
+		if e.Status >= 200 && e.Status < 300 {
+			b.done[e.Op]++
+		}
+	}
+}
+
+// complete fails unless the loads did everything: a promise about what nobody
+// does is easily kept.
+func (b *bench) complete(t testing.TB) {
+	if len(b.done) == 0 { // only races were run
+		return
+	}
+	for _, op := range []string{"register", "login", "me", "sessions", "verify", "change", "forgot", "reset", "logout", "revoke"} {
+		if b.done[op] == 0 {
+			t.Errorf("no %s ever succeeded", op)
+		}
 	}
 }
 

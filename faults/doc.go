@@ -3,7 +3,7 @@
 // nothing but tests:
 //
 //	go test ./faults    a few seconds of each fault
-//	make faults         a minute of each
+//	make faults         a minute of each, or FAULTTIME
 //
 // Virtual users register, verify, sign in, change, reset and sign out through two
 // processes at random. Before a request its intent, and after the answer the

@@ -3,33 +3,47 @@
 package faults_test
 
 import (
+	"sync"
 	"testing"
 	"time"
 )
 
-// TestFaults runs every fault. Some at a time: each waits more than it works.
+// atOnce is how many faults are in work at a time, on however few processors:
+// each waits more than it works.
+const atOnce = 4
+
+// TestFaults runs every fault.
 func TestFaults(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes minutes")
 	}
 	b := newBench(t)
-	t.Run("all", func(t *testing.T) {
-		for _, f := range faults() {
-			t.Run(f.name, func(t *testing.T) {
-				t.Parallel()
-				w := newWorld(t, b, f.setting)
-				f.run(w)
-			})
-		}
-	})
+	queue := make(chan fault)
+	var workers sync.WaitGroup
+	for range atOnce {
+		workers.Go(func() {
+			for f := range queue {
+				t.Run(f.name, func(t *testing.T) {
+					w := newWorld(t, b, f.setting)
+					b.report(w, f.run(w))
+				})
+			}
+		})
+	}
+	for _, f := range faults() {
+		queue <- f
+	}
+	close(queue)
+	workers.Wait()
 	t.Logf("\n%s", b.table())
+	b.complete(t)
 }
 
 // fault is one of the plan.
 type fault struct {
 	name    string
 	setting setting
-	run     func(*world)
+	run     func(*world) row
 }
 
 func faults() []fault {
@@ -70,8 +84,8 @@ func faults() []fault {
 }
 
 // run is a fault under load.
-func run(inject func(*world) int) func(*world) {
-	return func(w *world) { w.fail(func() int { return inject(w) }) }
+func run(inject func(*world) int) func(*world) row {
+	return func(w *world) row { return w.fail(func() int { return inject(w) }) }
 }
 
 func sentinels(w *world) (url string) {

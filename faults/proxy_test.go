@@ -29,7 +29,7 @@ type weather struct {
 
 func (w *world) startProxy(target string) *proxy {
 	w.t.Helper()
-	ln, err := net.Listen("tcp", freeAddr())
+	ln, err := net.Listen("tcp", w.freeAddr())
 	w.must(err)
 	p := &proxy{target: target, ln: ln, changed: make(chan struct{}), conns: map[net.Conn]bool{}}
 	go p.accept()

@@ -19,11 +19,11 @@ import (
 // startRedis starts a Redis; without arguments it keeps nothing.
 func (w *world) startRedis(name string, args ...string) *server {
 	w.t.Helper()
-	dir, addr := filepath.Join(w.dir, name), freeAddr()
+	dir, addr := filepath.Join(w.dir, name), w.freeAddr()
 	w.must(os.Mkdir(dir, 0o700))
 	s := &server{addr: addr, process: &process{
 		starter: w.starter, path: testservices.RedisServer(w.t), name: "redis-server", log: filepath.Join(w.dir, name+".log"),
-		args: append([]string{"--bind", "127.0.0.1", "--port", port(addr), "--dir", dir, "--save", ""}, args...),
+		args: append([]string{"--bind", w.host, "--port", port(addr), "--dir", dir, "--save", ""}, args...),
 	}}
 	s.ready = func() error { return redisSays(addr, "PING", "+PONG") }
 	w.t.Cleanup(s.kill)
@@ -109,19 +109,19 @@ func (w *world) startSentinels() (primary *server, url string) {
 	primary = w.startRedis("primary", "--appendonly", "yes", "--appendfsync", "everysec")
 	for i := range 2 {
 		w.startRedis(fmt.Sprintf("replica%d", i), "--appendonly", "yes", "--appendfsync", "everysec",
-			"--replicaof", "127.0.0.1 "+port(primary.addr), "--repl-diskless-sync-delay", "0")
+			"--replicaof", w.host+" "+port(primary.addr), "--replica-announce-ip", w.host, "--repl-diskless-sync-delay", "0")
 	}
 	w.must(eventually(20*time.Second, func() error {
 		return says(primary.addr, "INFO replication", "slave0:", "slave1:", "state=online,offset=")
 	}))
 	var addrs []string
 	for i := range 3 {
-		addr := freeAddr()
+		addr := w.freeAddr()
 		name := fmt.Sprintf("sentinel%d", i)
 		config := filepath.Join(w.dir, name+".conf")
 		w.must(os.WriteFile(config, []byte(strings.Join([]string{
-			"bind 127.0.0.1", "port " + port(addr), "dir " + w.dir,
-			"sentinel monitor main 127.0.0.1 " + port(primary.addr) + " 2",
+			"bind " + w.host, "sentinel announce-ip " + w.host, "port " + port(addr), "dir " + w.dir,
+			"sentinel monitor main " + w.host + " " + port(primary.addr) + " 2",
 			"sentinel down-after-milliseconds main 1000", "sentinel failover-timeout main 5000", "",
 		}, "\n")), 0o600))
 		s := &server{addr: addr, process: &process{
@@ -145,7 +145,7 @@ func (w *world) startCluster() (primary *server, url string) {
 	w.t.Helper()
 	var addrs []string
 	for i := range 6 {
-		s := w.startRedis(fmt.Sprintf("node%d", i), "--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--appendonly", "yes",
+		s := w.startRedis(fmt.Sprintf("node%d", i), "--cluster-enabled", "yes", "--cluster-announce-ip", w.host, "--cluster-node-timeout", "1000", "--appendonly", "yes",
 			"--appendfsync", "everysec", "--repl-diskless-sync-delay", "0", "--cluster-config-file", "nodes.conf")
 		if i == 0 {
 			primary = s

@@ -27,16 +27,17 @@ type server struct {
 
 func (s *server) start() error { return s.await(30*time.Second, s.ready) }
 
-// freeAddr returns an address below those that systems hand out for outgoing
-// connections, so that it is still free when a killed server comes back to it.
-func freeAddr() string {
-	for {
-		addr := "127.0.0.1:" + strconv.Itoa(20000+rand.IntN(10000))
-		if ln, err := net.Listen("tcp", addr); err == nil {
-			_ = ln.Close()
-			return addr
-		}
-	}
+// ownHost returns a loopback address that nobody else has. All ports on it are
+// free, also when a killed server comes back to its own, and also the one that a
+// Cluster's node chooses for itself: outgoing connections are from 127.0.0.1.
+func ownHost() string {
+	return net.IPv4(127, byte(1+rand.IntN(254)), byte(rand.IntN(256)), byte(1+rand.IntN(254))).String()
+}
+
+// freeAddr returns an address for a server.
+func (w *world) freeAddr() string {
+	w.ports++
+	return net.JoinHostPort(w.host, strconv.Itoa(20000+w.ports))
 }
 
 func port(addr string) string {
@@ -89,10 +90,10 @@ func (w *world) prepare(path string, args ...string) {
 
 func (w *world) startPostgres(settings ...string) *database {
 	w.t.Helper()
-	programs, dir, addr := testservices.PostgresServer(w.t), w.folder("postgres"), freeAddr()
+	programs, dir, addr := testservices.PostgresServer(w.t), w.folder("postgres"), w.freeAddr()
 	data := filepath.Join(dir, "data")
 	w.prepare(filepath.Join(programs, "initdb"), "-D", data, "-U", "usher", "-A", "trust", "-E", "UTF8", "--no-sync")
-	args := []string{"-D", data, "-h", "127.0.0.1", "-p", port(addr), "-k", "", "-c", "fsync=on", "-c", "synchronous_commit=on"}
+	args := []string{"-D", data, "-h", w.host, "-p", port(addr), "-k", "", "-c", "fsync=on", "-c", "synchronous_commit=on"}
 	for _, setting := range settings {
 		args = append(args, "-c", setting)
 	}
@@ -106,7 +107,7 @@ func (w *world) startPostgres(settings ...string) *database {
 
 func (w *world) startMariaDB() *database {
 	w.t.Helper()
-	program, dir, addr := testservices.MariaDBServer(w.t), w.folder("mariadb"), freeAddr()
+	program, dir, addr := testservices.MariaDBServer(w.t), w.folder("mariadb"), w.freeAddr()
 	data := filepath.Join(dir, "data")
 	w.prepare("mariadb-install-db", "--no-defaults", "--datadir="+data, "--auth-root-authentication-method=normal", "--skip-test-db")
 	d := &database{
@@ -116,7 +117,7 @@ func (w *world) startMariaDB() *database {
 		load:   "SELECT count(*) FROM information_schema.processlist WHERE db = 'usher' AND command <> 'Sleep' AND id <> connection_id()",
 	}
 	w.startDatabase(d, addr, program, []string{
-		"--no-defaults", "--datadir=" + data, "--bind-address=127.0.0.1", "--port=" + port(addr), "--socket=" + filepath.Join(dir, "socket"),
+		"--no-defaults", "--datadir=" + data, "--bind-address=" + w.host, "--port=" + port(addr), "--socket=" + filepath.Join(dir, "socket"),
 		"--pid-file=" + filepath.Join(dir, "pid"), "--innodb-flush-log-at-trx-commit=1", "--skip-name-resolve",
 	})
 	w.query(d, "CREATE DATABASE usher")

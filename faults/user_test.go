@@ -183,6 +183,11 @@ func (w *world) pair(what string, ask func(email string) answer) {
 			w.judge.add("P5", "a wrong password got %d", a.status)
 		}
 	}
+	w.compare(what, known, unknown)
+}
+
+// compare wants the same answer for both (P9).
+func (w *world) compare(what string, known, unknown answer) {
 	switch {
 	case known.status == 0 || unknown.status == 0:
 	case known.status == unknown.status:
@@ -195,6 +200,13 @@ func (w *world) pair(what string, ask func(email string) answer) {
 		w.onlyUnknown.Add(1)
 	default:
 		w.judge.add("P9", "%s: known %d, unknown %d", what, known.status, unknown.status)
+	}
+}
+
+// even judges whom the outages met: four sigmas are no chance.
+func (w *world) even() {
+	if x, y := float64(w.onlyKnown.Load()), float64(w.onlyUnknown.Load()); (x-y)*(x-y) > 16*(x+y) {
+		w.judge.add("P9", "503 only for the known address %v times, only for the unknown %v times", x, y)
 	}
 }
 

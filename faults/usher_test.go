@@ -62,7 +62,7 @@ oauth:
 // startUsher starts an instance over these stores; redis may be empty.
 func (w *world) startUsher(name, database, redis string) *instance {
 	w.t.Helper()
-	addr := freeAddr()
+	addr := w.freeAddr()
 	text := fmt.Sprintf(config, addr, database)
 	if redis != "" {
 		text += "  - {name: redis, transport: bearer, strategy: redis}\nredis: " + redis + "\n"

@@ -61,12 +61,19 @@ func (w *world) watch(stop chan struct{}) (most vitals) {
 	}
 }
 
+// bounded judges the most that any instance held.
+func (w *world) bounded(most vitals) {
+	if most.rss > mostRSS || most.threads > mostThreads {
+		w.judge.add("P7", "%v, at most %d MiB and %d threads wanted", most, mostRSS, mostThreads)
+	}
+}
+
 // calm waits until the instances hold no more than at the beginning, but for the
 // connections of their pools.
 func (w *world) calm(before map[*instance]vitals) {
 	w.http.CloseIdleConnections()
 	for _, in := range w.instances {
-		err := eventually(10*time.Second, func() error {
+		err := eventually(w.settle, func() error {
 			if now, most := look(in.pid()).fds, before[in].fds+2*pool+8; now > most {
 				return fmt.Errorf("%d descriptors, at most %d wanted", now, most)
 			}
