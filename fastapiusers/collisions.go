@@ -7,13 +7,17 @@ import (
 )
 
 // findCollisions finds the users whom another one of the source keeps out, because
-// their addresses are one to usher. It reads the addresses twice: to find those
-// that there are more than one of, and then who has these.
+// their addresses are one to usher, and ids that are one although they are spelt
+// differently. It reads the addresses twice: to find those that there are more than
+// one of, and then who has these.
 func (im *importer[U]) findCollisions(ctx context.Context) error {
 	columns := []string{"id", "email", "is_active", "is_verified"}
-	var keys hashSet
+	var keys, ids hashSet
 	err := im.from.pages(ctx, im.from.users, columns, 10*batchSize, func(rows [][]any) error {
 		for _, values := range rows {
+			if id, err := idOf(values[0], im.to.IntegerIDs); err == nil {
+				ids.add(im.hash(string(id)))
+			}
 			if email, err := textOf(values[1]); err == nil {
 				if key, err := usher.EmailKey(email); err == nil {
 					keys.add(im.hash(key))
@@ -22,12 +26,13 @@ func (im *importer[U]) findCollisions(ctx context.Context) error {
 		}
 		return nil
 	})
+	im.doubleIDs = ids.doubles()
 	doubles := keys.doubles()
 	if err != nil || len(doubles) == 0 {
 		return err
 	}
 	groups := map[string][]candidate{}
-	var ids []string
+	var members []string
 	err = im.from.pages(ctx, im.from.users, columns, 10*batchSize, func(rows [][]any) error {
 		for _, values := range rows {
 			email, err := textOf(values[1])
@@ -44,14 +49,14 @@ func (im *importer[U]) findCollisions(ctx context.Context) error {
 			}
 			c.active, _ = boolOf(values[2])
 			c.verified, _ = boolOf(values[3])
-			groups[key], ids = append(groups[key], c), append(ids, string(c.id))
+			groups[key], members = append(groups[key], c), append(members, string(c.id))
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	return im.chooseWinners(ctx, groups, ids)
+	return im.chooseWinners(ctx, groups, members)
 }
 
 // candidate is one of several users with one address.

@@ -19,8 +19,9 @@ const NeverExpire time.Duration = -1
 
 const (
 	finite = 365 * 24 * time.Hour
-	// batchSize is how many rows are carried in one transaction.
-	batchSize = 500
+	// batchSize is how many rows are carried in one transaction, which keeps others
+	// from writing to a SQLite database for a tenth of a second or so.
+	batchSize = 1000
 	// batchPatience is how long one may take.
 	batchPatience = 2 * time.Minute
 )
@@ -83,12 +84,14 @@ type importer[U any] struct {
 	own     []Column[U] // those that are carried, in the order of Report.Columns
 	report  Report
 
-	empty    bool    // usher had no users when the run began
-	created  hashSet // users whom this run has created
-	inactive hashSet // of these, those who are not active
-	seen     hashSet // users in the source
-	losers   map[usher.ID]string
-	seed     maphash.Seed
+	empty     bool    // usher had no users when the run began
+	created   hashSet // users whom this run has created
+	inactive  hashSet // of these, those who are not active
+	seen      hashSet // users in the source
+	losers    map[usher.ID]string
+	doubleIDs map[uint64]bool   // those that more than one row has
+	firsts    map[usher.ID]bool // of these, those of which one was read
+	seed      maphash.Seed
 }
 
 // Import carries what is in the source and not yet in usher. The error is the
@@ -111,7 +114,7 @@ func Import[U any, P usher.UserOf[U]](ctx context.Context, from *Source, to Targ
 	if options.Progress == nil {
 		options.Progress = func(string, int64, int64) {}
 	}
-	im := &importer[U]{from: from, to: to, options: options, base: fields.Base, seed: maphash.MakeSeed()}
+	im := &importer[U]{from: from, to: to, options: options, base: fields.Base, firsts: map[usher.ID]bool{}, seed: maphash.MakeSeed()}
 	if to.Columns == nil {
 		to.Columns = columnsOf[U](fields.Custom())
 	}
@@ -161,7 +164,7 @@ func (im *importer[U]) checkIDs(ctx context.Context) error {
 }
 
 // carry does what is to be done for a batch of rows in one transaction. If one of
-// them fails, each has its own, so that the others are carried.
+// them fails, each half has its own, and so on, so that the others are carried.
 func (im *importer[U]) carry(ctx context.Context, kind string, rows []*row) error {
 	if len(rows) == 0 {
 		return nil
@@ -175,12 +178,11 @@ func (im *importer[U]) carry(ctx context.Context, kind string, rows []*row) erro
 			return errors.Join(err, away)
 		}
 		if len(rows) > 1 {
-			for i := range rows {
-				if err := im.carry(ctx, kind, rows[i:i+1]); err != nil {
-					return err
-				}
+			half := len(rows) / 2
+			if err := im.carry(ctx, kind, rows[:half]); err != nil {
+				return err
 			}
-			return nil
+			return im.carry(ctx, kind, rows[half:])
 		}
 		if rows[0].refused == nil {
 			return err

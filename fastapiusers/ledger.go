@@ -18,6 +18,9 @@ type Ledger struct {
 	db      *sql.DB
 	dialect sqlstore.Dialect
 	there   bool // the table is
+	// fresh are the kinds of which there is nothing but what this run has written,
+	// which it need not look up.
+	fresh map[string]bool
 }
 
 // OpenLedger opens the ledger in the database at address, which should be usher's
@@ -28,14 +31,25 @@ func OpenLedger(ctx context.Context, address string, readOnly bool) (*Ledger, er
 	if err != nil {
 		return nil, fmt.Errorf("fastapiusers: open the ledger: %w", err)
 	}
-	l := &Ledger{db: db, dialect: dialect}
+	l := &Ledger{db: db, dialect: dialect, fresh: map[string]bool{}}
 	if !readOnly {
-		_, err = db.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS fastapi_users_import (kind VARCHAR(8) NOT NULL, item VARCHAR(80) NOT NULL, state VARCHAR(255) NOT NULL, PRIMARY KEY (kind, item))`)
+		clustered := "" // as MySQL does by itself
+		if dialect == sqlstore.SQLite {
+			clustered = " WITHOUT ROWID"
+		}
+		_, err = db.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS fastapi_users_import (kind VARCHAR(8) NOT NULL, item VARCHAR(80) NOT NULL, state VARCHAR(255) NOT NULL, PRIMARY KEY (kind, item))`+clustered)
 	}
 	if err == nil {
 		_, err = l.list(ctx, `SELECT item, state FROM fastapi_users_import WHERE 1 = 0`)
 	}
 	l.there = err == nil
+	for _, kind := range []string{ledgerUser, ledgerAccount, ledgerToken} {
+		if l.there && err == nil {
+			var any []entry
+			any, err = l.after(ctx, kind, "", 1)
+			l.fresh[kind] = len(any) == 0
+		}
+	}
 	if err != nil && !(readOnly && noSuchTable(err)) {
 		return nil, errors.Join(fmt.Errorf("fastapiusers: open the ledger: %w", err), db.Close())
 	}
@@ -55,10 +69,17 @@ const (
 // entry is what is known of an item.
 type entry struct{ item, state string }
 
+// readBack says that what this run has written of a kind will be looked up.
+func (l *Ledger) readBack(kind string) {
+	if l != nil {
+		l.fresh[kind] = false
+	}
+}
+
 // read returns the states of those items that are in the ledger.
 func (l *Ledger) read(ctx context.Context, kind string, items []string) (map[string]string, error) {
 	states := make(map[string]string, len(items))
-	if l == nil || !l.there || len(items) == 0 {
+	if l == nil || !l.there || l.fresh[kind] || len(items) == 0 {
 		return states, nil
 	}
 	args := make([]any, 0, len(items)+1)
@@ -76,7 +97,7 @@ func (l *Ledger) read(ctx context.Context, kind string, items []string) (map[str
 // after returns up to n entries of a kind, in the order of their items, that come
 // after one.
 func (l *Ledger) after(ctx context.Context, kind, item string, n int) ([]entry, error) {
-	if l == nil || !l.there {
+	if l == nil || !l.there || l.fresh[kind] {
 		return nil, nil
 	}
 	query := `SELECT item, state FROM fastapi_users_import WHERE kind = ` + l.parameters(0, 1, 0) + ` AND item > ` + l.parameters(1, 1, 0) + fmt.Sprintf(` ORDER BY item LIMIT %d`, n)
@@ -115,7 +136,9 @@ func (l *Ledger) write(ctx context.Context, kind string, entries []entry) (err e
 				values = append(values, kind, e.item, e.state)
 			}
 		}
-		_, err = tx.ExecContext(ctx, `DELETE FROM fastapi_users_import WHERE item IN (`+l.parameters(0, len(items), 0)+`) AND kind = `+l.parameters(len(items), 1, 0), append(items, kind)...)
+		if !l.fresh[kind] || len(values) < 3*len(entries) {
+			_, err = tx.ExecContext(ctx, `DELETE FROM fastapi_users_import WHERE item IN (`+l.parameters(0, len(items), 0)+`) AND kind = `+l.parameters(len(items), 1, 0), append(items, kind)...)
+		}
 		if err == nil && len(values) > 0 {
 			_, err = tx.ExecContext(ctx, `INSERT INTO fastapi_users_import (kind, item, state) VALUES (`+l.parameters(0, len(values), 3)+`)`, values...)
 		}

@@ -123,6 +123,7 @@ func (im *importer[U]) importRedisTokens(ctx context.Context) error {
 		return nil
 	}
 	run := &tokenRun[U]{importer: im, origin: "redis", counts: &im.report.RedisTokens, sessions: im.to.RedisSessions}
+	im.to.Ledger.readBack(ledgerToken) // SCAN may name a token twice
 	done := int64(0)
 	err := source.pages(ctx, func(page []redisToken) error {
 		now := im.options.Now().Truncate(time.Microsecond)

@@ -110,6 +110,17 @@ func (s *source) exec(query string, args ...any) {
 	}
 }
 
+// boolean is a literal.
+func (s *source) boolean(b bool) string {
+	if s.kind == "postgres" {
+		return fmt.Sprint(b)
+	}
+	return map[bool]string{true: "1", false: "0"}[b]
+}
+
+// replacer returns a function that fills in placeholders.
+func replacer(pairs ...string) func(string) string { return strings.NewReplacer(pairs...).Replace }
+
 func (s *source) addUser(id any, email any, more ...any) {
 	s.t.Helper()
 	values := append(more, []any{"$2b$04$hash", true, false, false, nil}[len(more):]...)

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -140,6 +141,8 @@ func (r *tokenRun[U]) carryTokens(ctx context.Context, tokens []accessToken) err
 			},
 		})
 	}
+	// In the order of the hashes neighbours share pages of the database.
+	slices.SortFunc(todo, func(a, b *row) int { return strings.Compare(a.item, b.item) })
 	return r.carry(ctx, ledgerToken, todo)
 }
 

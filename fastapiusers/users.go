@@ -16,6 +16,7 @@ func (im *importer[U]) importUsers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer im.to.Ledger.readBack(ledgerUser) // by the accounts and tokens of users who were in usher before
 	columns := slices.Concat(tableColumns[userTable], im.report.Columns)
 	return im.from.pages(ctx, im.from.users, columns, batchSize, func(rows [][]any) error {
 		if err := im.importUserBatch(ctx, rows); err != nil {
@@ -39,6 +40,13 @@ func (im *importer[U]) importUserBatch(ctx context.Context, rows [][]any) error 
 		if err != nil {
 			im.settle(outcome{count: &im.report.Users.Refused, problem: userProblem(base, ReasonRefused, err.Error())})
 			continue
+		}
+		if im.doubleIDs[im.hash(string(base.ID))] {
+			if im.firsts[base.ID] {
+				im.settle(outcome{count: &im.report.Users.Collided, problem: userProblem(base, ReasonID, "another row has this id, in another spelling")})
+				continue
+			}
+			im.firsts[base.ID] = true
 		}
 		if winner, loses := im.losers[base.ID]; loses {
 			im.settle(outcome{count: &im.report.Users.Collided, problem: userProblem(base, ReasonEmail, "the address is that of user "+winner)})
