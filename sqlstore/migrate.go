@@ -64,10 +64,8 @@ func Migrate(ctx context.Context, db *sql.DB, d Dialect, options ...Option) (app
 			if err != nil {
 				return err
 			}
-			for version, applied := range done {
-				if newest := migrations[len(migrations)-1].version; applied && version > newest {
-					return fmt.Errorf("the schema has version %d, but this program knows only up to %d: run a newer one", version, newest)
-				}
+			if err := refuseNewer(done, migrations); err != nil {
+				return err
 			}
 			if done[migrations[0].version] { // else the table is not usher's
 				live, err := columnsOf(ctx, conn, y, usersTable)
@@ -92,6 +90,46 @@ func Migrate(ctx context.Context, db *sql.DB, d Dialect, options ...Option) (app
 		}
 	}
 	return applied, nil
+}
+
+// refuseNewer says which applied version this program does not know.
+func refuseNewer(versions map[int64]bool, migrations []migration) error {
+	known := migrations[len(migrations)-1].version
+	newest := known
+	for version, applied := range versions {
+		if applied {
+			newest = max(newest, version)
+		}
+	}
+	if newest > known {
+		return fmt.Errorf("the schema has version %d in table %s, but this program knows only up to %d: run a newer one", newest, versionTable, known)
+	}
+	return nil
+}
+
+// checkVersion refuses a schema that is newer than this program, of which the
+// tables alone do not tell. It is no error that the table of the versions is
+// missing: the application may have its own way to migrate.
+func checkVersion(ctx context.Context, db *sql.DB, d Dialect, y syntax) error {
+	migrations, err := migrationsOf(d, y)
+	if err != nil {
+		return err
+	}
+	live, err := columnsOf(ctx, db, y, versionTable)
+	if err != nil {
+		return fmt.Errorf("sqlstore: look at table %s: %w", versionTable, err)
+	}
+	if len(live) == 0 {
+		return nil
+	}
+	versions, err := readVersions(ctx, db)
+	if err != nil {
+		return fmt.Errorf("sqlstore: read table %s: %w", versionTable, err)
+	}
+	if err := refuseNewer(versions, migrations); err != nil {
+		return fmt.Errorf("sqlstore: %w", err)
+	}
+	return nil
 }
 
 // Script returns the SQL of the migrations after a version (0: of all), with
@@ -225,18 +263,28 @@ func upStatements(text string) (statements []string) {
 	return statements
 }
 
-// versionsOf returns which versions are applied, of which the last word counts.
+// versionsOf returns which versions are applied, and makes their table if there
+// is none.
 func versionsOf(ctx context.Context, conn *sql.Conn, y syntax) (map[int64]bool, error) {
 	live, err := columnsOf(ctx, conn, y, versionTable)
 	if err != nil {
 		return nil, err
 	}
-	if len(live) == 0 { // else the right to make tables is not needed
-		if err := execEach(y.versions...)(ctx, conn); err != nil {
-			return nil, err
+	if len(live) > 0 { // else the right to make tables is not needed
+		versions, err := readVersions(ctx, conn)
+		if _, whole := versions[0]; whole || err != nil {
+			return versions, err
 		}
 	}
-	rows, err := conn.QueryContext(ctx, `SELECT version_id, is_applied FROM `+versionTable+` ORDER BY id`)
+	if err := execEach(y.versions...)(ctx, conn); err != nil {
+		return nil, err
+	}
+	return readVersions(ctx, conn)
+}
+
+// readVersions returns which versions are applied, of which the last word counts.
+func readVersions(ctx context.Context, db queryer) (map[int64]bool, error) {
+	rows, err := db.QueryContext(ctx, `SELECT version_id, is_applied FROM `+versionTable+` ORDER BY id`)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package sqlstore_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -80,6 +81,45 @@ func TestKilledConnections(t *testing.T) {
 			t.Logf("%d answers, %d errors, %d connections killed", answers.Load(), failures.Load(), killed.Load())
 			if killed.Load() < 20 {
 				t.Errorf("%d connections were killed: the test shows nothing", killed.Load())
+			}
+		})
+	}
+}
+
+// A store whose connections broke closes without a complaint: nothing is lost.
+func TestCloseAfterAnOutage(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"PostgreSQL", "MariaDB"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := engines[name]
+			address := e.place(t)
+			db := e.raw(t, address)
+			db.SetMaxOpenConns(1) // the one that is not killed
+			kill, used := killer(t, e, address)
+			store, err := tryOpen[Member](e, used)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// A connection with one prepared statement notices only when it says goodbye.
+			three := func(context.Context) error {
+				return store.InTx(t.Context(), func(context.Context) error { return store.Ping(t.Context()) })
+			}
+			if err := store.InTx(t.Context(), three); err != nil {
+				t.Fatal(err)
+			}
+			connections := column(t, db, kill.list)
+			for _, id := range connections {
+				run(t, db, fmt.Sprintf(kill.one, id))
+			}
+			for deadline := time.Now().Add(10 * time.Second); len(column(t, db, kill.list)) > 0; {
+				if time.Now().After(deadline) {
+					t.Fatal("the connections do not end")
+				}
+				time.Sleep(time.Millisecond)
+			}
+			if err := store.Close(); err != nil || len(connections) < 3 {
+				t.Errorf("Close: %v, with %d connections", err, len(connections))
 			}
 		})
 	}

@@ -104,6 +104,37 @@ func TestAddColumns(t *testing.T) {
 	})
 }
 
+// Two programs of which one knows more fields share a database: neither harms
+// what it does not know.
+func TestOldAndNewTogether(t *testing.T) {
+	onEach(t, func(t *testing.T, e engine) {
+		address := e.place(t)
+		older := openAt[bare](t, e, address)
+		newer := openAt[Member](t, e, address) // which adds columns
+		m := newMember(t, newer, "new@example.com")
+		m.Plan = "gold"
+		if err := newer.UpdateUser(t.Context(), must(newer.UserByID(t.Context(), m.ID)), m); err != nil {
+			t.Fatal(err)
+		}
+		before := must(older.UserByID(t.Context(), m.ID))
+		after := *before
+		after.Email = "changed@example.com"
+		if err := older.UpdateUser(t.Context(), before, &after); err != nil {
+			t.Fatal(err)
+		}
+		if got := must(newer.UserByID(t.Context(), m.ID)); got.Plan != "gold" || got.Email != after.Email {
+			t.Errorf("changed by the older: %+v", got)
+		}
+		made := &bare{usher.User{Email: "old@example.com"}}
+		if err := older.CreateUser(t.Context(), made); err != nil {
+			t.Fatal(err)
+		}
+		if got := must(newer.UserByID(t.Context(), made.ID)); got.User != made.User || got.Plan != "" {
+			t.Errorf("made by the older: %+v", got)
+		}
+	})
+}
+
 func TestAddColumnsAtOnce(t *testing.T) {
 	onEach(t, func(t *testing.T, e engine) {
 		address := e.place(t)

@@ -3,7 +3,6 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"strings"
 )
@@ -132,7 +131,8 @@ func (s *Store[U]) prepare(ctx context.Context) error {
 			text := s.syntax.rebind(query)
 			prepared, err := part.db.PrepareContext(ctx, text)
 			if err != nil {
-				return errors.Join(fmt.Errorf("sqlstore: prepare: %w", err), s.statements.close())
+				s.statements.close()
+				return fmt.Errorf("sqlstore: prepare: %w", err)
 			}
 			*where = statement{text, prepared}
 			s.statements.all = append(s.statements.all, prepared)
@@ -141,9 +141,9 @@ func (s *Store[U]) prepare(ctx context.Context) error {
 	return nil
 }
 
-func (st *statements) close() (err error) {
+// close has no error to tell: a connection that broke has no statements left.
+func (st *statements) close() {
 	for _, prepared := range st.all {
-		err = errors.Join(err, prepared.Close())
+		_ = prepared.Close()
 	}
-	return err
 }

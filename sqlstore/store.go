@@ -48,7 +48,8 @@ type Store[U any] struct {
 // connection that writes, for it can have only one writer at a time, and any
 // number that read. The store takes both over: Close closes them.
 //
-// The error names every column that U needs and the tables do not have.
+// The error names every column that U needs and the tables do not have, or says
+// that the schema is newer than this program.
 func New[U any, P usher.UserOf[U]](ctx context.Context, read, write *sql.DB, d Dialect, options ...Option) (*Store[U], error) {
 	y, err := d.syntax(options)
 	if err != nil {
@@ -58,7 +59,7 @@ func New[U any, P usher.UserOf[U]](ctx context.Context, read, write *sql.DB, d D
 	if err != nil {
 		return nil, err
 	}
-	if err := p.check(ctx, write, y); err != nil {
+	if err := errors.Join(checkVersion(ctx, write, d, y), p.check(ctx, write, y)); err != nil {
 		return nil, err
 	}
 	if err := y.settings(ctx, write); err != nil {
@@ -80,12 +81,17 @@ func New[U any, P usher.UserOf[U]](ctx context.Context, read, write *sql.DB, d D
 
 // Close closes the databases. What is called afterwards fails.
 func (s *Store[U]) Close() error {
-	err := s.statements.close()
+	s.statements.close()
+	var err error
 	if s.read != s.write {
-		err = errors.Join(err, s.read.Close())
+		err = s.read.Close()
 	}
 	// Last, so that SQLite folds its log into the database.
-	return errors.Join(err, s.write.Close())
+	err = errors.Join(err, s.write.Close())
+	if !s.syntax.inProcess {
+		return nil // all is with the server; a connection that broke only cannot say goodbye
+	}
+	return err
 }
 
 // Ping reads from the database, to tell whether the store is ready.

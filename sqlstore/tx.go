@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"math/rand/v2"
 	"time"
 )
@@ -52,7 +53,11 @@ func (s *Store[U]) inTx(ctx context.Context, f func(ctx context.Context) error) 
 	if err := f(s.WithTx(ctx, tx)); err != nil {
 		return err
 	}
-	return wrap("commit", tx.Commit())
+	err = tx.Commit()
+	if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil {
+		err = ctx.Err() // for which database/sql took the transaction back
+	}
+	return wrap("commit", err)
 }
 
 // retry calls f up to ten times while it loses against other transactions.

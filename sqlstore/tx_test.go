@@ -175,6 +175,32 @@ func TestInTxRollsBack(t *testing.T) {
 	})
 }
 
+// A transaction whose context ends is taken back, and InTx says why.
+func TestInTxEndsWithItsContext(t *testing.T) {
+	onEach(t, func(t *testing.T, e engine) {
+		store, _ := openOn[Member](t, e)
+		ctx, giveUp := context.WithCancel(t.Context())
+		err := store.InTx(ctx, func(ctx context.Context) error {
+			m := &Member{User: usher.User{Email: "a@example.com"}}
+			if err := store.CreateUser(ctx, m); err != nil {
+				return err
+			}
+			giveUp()
+			for { // until it is taken back
+				if _, err := store.Tx(ctx).ExecContext(t.Context(), `SELECT 1`); errors.Is(err, sql.ErrTxDone) {
+					return nil
+				}
+			}
+		})
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("InTx: %v", err)
+		}
+		if _, err := store.UserByEmail(t.Context(), "a@example.com"); err != usher.ErrNotFound {
+			t.Errorf("the user: %v", err)
+		}
+	})
+}
+
 func TestInTxJoins(t *testing.T) {
 	onEach(t, func(t *testing.T, e engine) {
 		store, db := openOn[Member](t, e)

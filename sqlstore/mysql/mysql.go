@@ -58,11 +58,11 @@ func open(ctx context.Context, address string) (*sql.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the address is malformed: %w", err)
 	}
-	connector, err := mysql.NewConnector(config)
+	made, err := mysql.NewConnector(config)
 	if err != nil {
 		return nil, fmt.Errorf("the address is malformed: %w", err)
 	}
-	db := sql.OpenDB(connector)
+	db := sql.OpenDB(connector{made})
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
 	db.SetConnMaxLifetime(3 * time.Minute) // which the driver advises: servers close idle ones

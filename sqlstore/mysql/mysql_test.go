@@ -2,10 +2,13 @@ package mysql_test
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -137,6 +140,8 @@ func TestOpenRefuses(t *testing.T) {
 		"another's":       {changed(t, address, as(newUser(t, address, ""))), "lacks a right"},
 		"right":           {changed(t, address, as(reader)), "lacks a right"},
 		"TLS":             {changed(t, address, with("tls=true")), "TLS with the server fails"},
+		"certificate":     {impostor(t) + "?tls=true", "TLS with the server fails"},
+		"unknown host":    {"mysql://user:s3cret@nobody.invalid/app", "nobody answers"},
 		"closed port":     {changed(t, address, func(u *url.URL) { u.Host, u.User = closedPort(t), reader }), "nobody answers"},
 	} {
 		store, err := mysql.Open[User](t.Context(), test.address)
@@ -160,6 +165,37 @@ func closedPort(t *testing.T) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
+}
+
+// impostor is the address of a server with a certificate that nobody knows.
+func impostor(t *testing.T) string {
+	t.Helper()
+	https := httptest.NewTLSServer(nil)
+	t.Cleanup(https.Close)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	greeting := "\x0a8.0.0\x00" + "\x01\x00\x00\x00" + "12345678\x00" + "\x00\x8a" + // can SECURE_CONNECTION, SSL and PROTOCOL_41
+		"\x2d" + "\x02\x00" + "\x08\x00" + "\x15" + strings.Repeat("\x00", 10) + "123456789012\x00" + "mysql_native_password\x00"
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, err = conn.Write(append([]byte{byte(len(greeting)), 0, 0, 0}, greeting...))
+			if err == nil {
+				_, err = io.ReadFull(conn, make([]byte, 4+32)) // SSLRequest
+			}
+			if err == nil {
+				_ = tls.Server(conn, https.TLS).Handshake()
+			}
+			conn.Close()
+		}
+	}()
+	return "mysql://user:s3cret@" + l.Addr().String() + "/app"
 }
 
 // A user that cannot change the schema works on one that is up to date.

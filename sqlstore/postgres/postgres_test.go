@@ -2,16 +2,20 @@ package postgres_test
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"errors"
 	"fmt"
 	"net"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
 
 	"usher"
 	"usher/internal/testservices"
@@ -112,6 +116,51 @@ func TestPoolMaxConns(t *testing.T) {
 	}
 }
 
+// A pool of the application's works however pgx is set to send statements, such as
+// for a proxy that knows no prepared ones, and so does a pgxpool.
+func TestPoolsOfTheApplication(t *testing.T) {
+	t.Parallel()
+	address := testservices.Postgres(t)
+	store, err := postgres.Open[User](t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	pools, err := pgxpool.New(t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pools.Close()
+	dbs := map[string]*sql.DB{"pgxpool": stdlib.OpenDBFromPool(pools)}
+	for _, mode := range []string{"cache_describe", "describe_exec", "exec", "simple_protocol"} {
+		dbs[mode] = admin(t, changed(t, address, with("default_query_exec_mode", mode)))
+	}
+	for what, db := range dbs {
+		other, err := sqlstore.New[User](t.Context(), db, db, sqlstore.PostgreSQL)
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+			continue
+		}
+		given := User{User: usher.User{Email: what + "@example.com"}, FirstName: "Zoë"}
+		if err := other.CreateUser(t.Context(), &given); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		session := usher.Session{ID: what, UserID: given.ID, ExpiresAt: time.Now().Add(time.Hour), Data: map[string]any{"a": "b"}}
+		if err := other.CreateSession(t.Context(), usher.HashToken(what), session); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		for _, s := range []*sqlstore.Store[User]{store, other} {
+			x, u, err := s.ReadSession(t.Context(), usher.HashToken(what))
+			if err != nil || x.ID != what || *u.(*User) != given {
+				t.Errorf("%s: %+v, %+v, %v; want %+v", what, x, u, err, given)
+			}
+		}
+		if err := other.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // The error says what is wrong, and never the password.
 func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
@@ -129,6 +178,8 @@ func TestOpenRefuses(t *testing.T) {
 		"database":         {changed(t, address, func(u *url.URL) { u.Path = "/test_none"; u.User = url.UserPassword(u.User.Username(), password) }), "make the database first"},
 		"TLS":              {changed(t, address, with("sslmode", "verify-full")), "TLS with the server fails"},
 		"right":            {changed(t, address, func(u *url.URL) { u.User = user }), "lacks a right"},
+		"certificate":      {changed(t, impostor(t), with("sslmode", "verify-full")), "TLS with the server fails"},
+		"unknown host":     {"postgres://user:" + password + "@nobody.invalid/app", "nobody answers"},
 		"closed port":      {changed(t, address, func(u *url.URL) { u.Host = closedPort(t); u.User = user }), "nobody answers"},
 		"wrong password":   {refusing(t, "28P01"), "refuses this user, password or host"},
 		"full":             {refusing(t, "53300"), "takes no connection now"},
@@ -163,6 +214,27 @@ func closedPort(t *testing.T) string {
 // refusing is the address of a server that refuses everybody, with a code.
 func refusing(t *testing.T, code string) string {
 	t.Helper()
+	return serving(t, func(conn net.Conn, server *pgproto3.Backend) {
+		server.Send(&pgproto3.ErrorResponse{Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: code, Message: "no"})
+		_ = server.Flush()
+	})
+}
+
+// impostor is the address of a server with a certificate that nobody knows.
+func impostor(t *testing.T) string {
+	t.Helper()
+	https := httptest.NewTLSServer(nil)
+	t.Cleanup(https.Close)
+	return serving(t, func(conn net.Conn, _ *pgproto3.Backend) {
+		if _, err := conn.Write([]byte("S")); err == nil { // TLS it is
+			_ = tls.Server(conn, https.TLS).Handshake()
+		}
+	})
+}
+
+// serving is the address of a server that answers to the first message.
+func serving(t *testing.T, answer func(net.Conn, *pgproto3.Backend)) string {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -176,8 +248,7 @@ func refusing(t *testing.T, code string) string {
 			}
 			server := pgproto3.NewBackend(conn, conn)
 			if _, err := server.ReceiveStartupMessage(); err == nil {
-				server.Send(&pgproto3.ErrorResponse{Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: code, Message: "no"})
-				_ = server.Flush()
+				answer(conn, server)
 			}
 			conn.Close()
 		}

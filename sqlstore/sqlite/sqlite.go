@@ -39,7 +39,7 @@ const busyTimeout = 5 * time.Second
 func Open[U any, P usher.UserOf[U]](ctx context.Context, path string, options ...sqlstore.Option) (_ *sqlstore.Store[U], err error) {
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("open SQLite database: %w", err)
+			err = fmt.Errorf("open SQLite database: %w", explain(err))
 		}
 	}()
 	name, err := nameOf(path)
@@ -92,8 +92,10 @@ func nameOf(path string) (string, error) {
 		"_synchronous":  {"FULL"},
 		"_txlock":       {"immediate"},
 		"_dqs":          {"0"}, // "name" is a column, never a string
-		// macOS: flush the disk's own cache too.
-		"_pragma": {"fullfsync(1)", "checkpoint_fullfsync(1)", "cache_size(-16000)"},
+		// macOS: flush the disk's own cache too. And 8 MB of pages at most for each
+		// connection, which are made as they are read: with SQLite's 2 MB a session's
+		// lookup among 100 000 takes a quarter longer; 16 MB gain nothing more.
+		"_pragma": {"fullfsync(1)", "checkpoint_fullfsync(1)", "cache_size(-8000)"},
 	}
 	switch {
 	case path == Memory:
@@ -167,4 +169,37 @@ func useWAL(ctx context.Context, db *sql.DB) error {
 	}
 }
 
-const busy = 5 // SQLITE_BUSY, without the extension in the higher bits
+// SQLite's codes (https://sqlite.org/rescode.html), without the extensions in the
+// higher bits.
+const (
+	busy     = 5
+	readOnly = 8
+	corrupt  = 11
+	full     = 13
+	cantOpen = 14
+	notADB   = 26
+)
+
+// explain says what to do about an error.
+func explain(err error) error {
+	var failure *sqlite.Error
+	var code int
+	if errors.As(err, &failure) {
+		code = failure.Code() & 0xff
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("make the directory of the file first: %w", err)
+	case code == readOnly, code == cantOpen, errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("is it a file that this process can read and write, in a directory where it can too? %w", err)
+	case code == busy:
+		return fmt.Errorf("another program writes to the file and does not end: %w", err)
+	case code == full:
+		return fmt.Errorf("make room on the disk: %w", err)
+	case code == corrupt:
+		return fmt.Errorf("the file is damaged: restore a backup: %w", err)
+	case code == notADB:
+		return fmt.Errorf("the file is something else, or encrypted: want a file of SQLite or the path of a new one: %w", err)
+	}
+	return err
+}

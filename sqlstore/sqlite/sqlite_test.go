@@ -71,23 +71,57 @@ func TestOpenRelative(t *testing.T) {
 	}
 }
 
+// The error says what is wrong and what to do.
 func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	text := filepath.Join(dir, "text")
-	if err := os.WriteFile(text, []byte(strings.Repeat("not a database ", 1000)), 0o600); err != nil {
+	write := func(name string, content []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	whole := filepath.Join(t.TempDir(), "app.db")
+	store, err := sqlite.Open[User](t.Context(), whole)
+	if err == nil {
+		err = store.Close()
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
-	for what, path := range map[string]string{
-		"nothing": "", "URI": "file:" + dir + "/app.db", "no directory": dir + "/none/app.db", "directory": dir, "not a database": text,
+	content, err := os.ReadFile(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := filepath.Join(t.TempDir(), "kept") // to which nobody may write
+	if err := os.Mkdir(kept, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	for what, test := range map[string]struct{ path, want string }{
+		"nothing":        {"", "want the path of a file"},
+		"URI":            {"file:" + dir + "/app.db", "want the path of a file"},
+		"no directory":   {dir + "/none/app.db", "make the directory"},
+		"directory":      {dir, "is it a file"},
+		"not a database": {write("text", []byte(strings.Repeat("not a database ", 1000))), "the file is something else"},
+		"half a file":    {write("half", content[:len(content)/2]), "restore a backup"},
+		"no right":       {kept + "/app.db", "that this process can read and write"},
 	} {
-		if store, err := sqlite.Open[User](t.Context(), path); err == nil {
+		if what == "no right" && os.Geteuid() <= 0 { // root, who may, and Windows
+			continue
+		}
+		store, err := sqlite.Open[User](t.Context(), test.path)
+		if err == nil {
 			t.Errorf("%s: no error", what)
 			store.Close()
+			continue
+		}
+		if !strings.HasPrefix(err.Error(), "open SQLite database: ") || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v, want %q", what, err, test.want)
 		}
 	}
 	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != 1 {
+	if err != nil || len(entries) != 2 {
 		t.Errorf("left behind: %v, %v", entries, err)
 	}
 	cancelled, cancel := context.WithCancel(t.Context())
