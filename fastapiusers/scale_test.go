@@ -46,7 +46,7 @@ func TestScale(t *testing.T) {
 				t.Logf("run %d: %d users, %d accounts, %d tokens: %v, at most %d MiB more", run, n, report.Accounts.Read, report.Tokens.Read,
 					time.Since(begin).Round(time.Millisecond), (peak.HeapAlloc-before)>>20)
 				if report.Users != want || report.Tokens != want || report.Accounts.Read != (n+1)/2 {
-					t.Errorf("run %d: %+v", run, report)
+					t.Errorf("run %d: %+v, first of %d problems %+v", run, report, len(x.problems), x.problems[:min(1, len(x.problems))])
 				}
 				if grown := int64(peak.HeapAlloc-before) - 64<<20; grown > int64(n)*100 {
 					t.Errorf("run %d: the heap grew by %d bytes more than 64 MiB", run, grown)

@@ -49,6 +49,10 @@ import (
 // MaxBytes is the length in bytes of the longest password that is hashed.
 const MaxBytes = 1024
 
+// maxVerifiedBytes is that of the longest one that is checked: a hash from elsewhere
+// may be of a longer password, and next to Argon2's memory it costs nothing.
+const maxVerifiedBytes = 64 << 10
+
 // ErrTooLong is returned by [Hasher.Hash] for a password over [MaxBytes]. It is
 // refused, never truncated.
 var ErrTooLong = errors.New("password: longer than 1024 bytes")
@@ -160,7 +164,7 @@ func (h *Hasher) Verify(ctx context.Context, encoded, password string) (Result, 
 	stored, usable := h.read(encoded, password)
 	if !usable {
 		// The decoy matches nothing, so a password too long to hash may be cut.
-		stored, password = h.decoy, password[:min(len(password), MaxBytes)]
+		stored, password = h.decoy, password[:min(len(password), maxVerifiedBytes)]
 	}
 	var matches bool
 	if err := h.compute(ctx, func() { matches = stored.matches(password) }); err != nil {
@@ -193,7 +197,7 @@ type storedHash interface {
 // read parses encoded; false means that no computation could make the password
 // match it.
 func (h *Hasher) read(encoded, password string) (storedHash, bool) {
-	if len(password) > MaxBytes {
+	if len(password) > maxVerifiedBytes {
 		return nil, false
 	}
 	if stored, ok := parseArgon2(encoded, h.limit); ok {

@@ -2,6 +2,7 @@ package password_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"regexp"
@@ -10,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/argon2"
 
 	"usher/password"
 )
@@ -171,6 +174,14 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
+// weakHashOf is a hash of n times c that another program made.
+func weakHashOf(c string, n int) string {
+	salt := []byte("sixteen bytes of")
+	tag := argon2.IDKey([]byte(strings.Repeat(c, n)), salt, weak.Time, weak.Memory, weak.Lanes, 32)
+	b64 := base64.RawStdEncoding
+	return fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d$%s$%s", weak.Memory, weak.Time, weak.Lanes, b64.EncodeToString(salt), b64.EncodeToString(tag))
+}
+
 // B4, A13, A14: one hash per login, whatever it fails for.
 func TestOneHashPerLogin(t *testing.T) {
 	t.Parallel()
@@ -188,6 +199,8 @@ func TestOneHashPerLogin(t *testing.T) {
 		{"bcrypt, over 72 bytes", bcryptOf(t, "right"), strings.Repeat("r", 73), refused},
 		{"bcrypt, ambiguous NUL", bcryptOf(t, "right"), "right\x00right", refused},
 		{"over 1024 bytes", argon, strings.Repeat("r", 1025), refused},
+		{"over 1024 bytes, as elsewhere", weakHashOf("r", 5000), strings.Repeat("r", 5000), current},
+		{"over 64 KiB", weakHashOf("r", 1<<16+1), strings.Repeat("r", 1<<16+1), refused},
 		{"no hash", "", "right", refused},
 		{"no hash, no password", "", "", refused},
 		{"unusable", "!", "right", refused},

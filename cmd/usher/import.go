@@ -151,7 +151,7 @@ func (i importFastAPIUsersCommand) target(ctx context.Context, c Config) (target
 		target.Sessions, target.RedisSessions = db, db
 	}
 	if c.usesRedis() {
-		redis, err := redisstore.Open(ctx, c.Redis, redisstore.Options{})
+		redis, err := redisstore.Open(ctx, c.Redis, c.RedisOptions.options())
 		if err != nil {
 			return target, nil, err
 		}
