@@ -184,8 +184,13 @@ func (im *importer[U]) carry(ctx context.Context, kind string, rows []*row) erro
 			}
 			return im.carry(ctx, kind, rows[half:])
 		}
-		if rows[0].refused == nil {
+		if rows[0].refused == nil || errors.Is(err, context.DeadlineExceeded) {
 			return err
+		}
+		if !im.options.DryRun {
+			if cannot := im.to.Ledger.canWrite(ctx); cannot != nil { // it is not the row's fault
+				return errors.Join(err, cannot)
+			}
 		}
 		outcomes = []outcome{rows[0].refused(err)}
 	}

@@ -152,6 +152,13 @@ func (l *Ledger) write(ctx context.Context, kind string, entries []entry) (err e
 	return nil
 }
 
+// canWrite reports why nothing can be written to the database, such as that its
+// disk is full.
+func (l *Ledger) canWrite(ctx context.Context) error {
+	const probe = "probe"
+	return errors.Join(l.write(ctx, probe, []entry{{probe, probe}}), l.write(ctx, probe, []entry{{item: probe}}))
+}
+
 // parameters are n placeholders that follow others, in rows of a width if it is
 // not 0.
 func (l *Ledger) parameters(after, n, width int) string {

@@ -62,7 +62,9 @@ func tokenOf(i int) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-func idOf(i int) usher.ID { return usher.ID(fmt.Sprintf("%08x-0000-4000-8000-%012x", i*7919, i)) }
+func idOf(i int) usher.ID {
+	return usher.ID(fmt.Sprintf("%08x-0000-4000-8000-%012x", uint32(i*7919), i))
+}
 
 // fill makes n users, many in one statement.
 func fill(s *source, n int) {
