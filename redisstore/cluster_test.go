@@ -4,6 +4,7 @@ package redisstore_test
 
 import (
 	"crypto/sha256"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -72,22 +73,35 @@ func (c *cluster) url() string { return c.nodes[0].url() + "?addr=" + c.nodes[1]
 // move moves a slot and its keys to another primary, slowly.
 func (c *cluster) move(slot int, from, to int) (moved int) {
 	c.t.Helper()
+	moved = c.migrate(slot, from, to)
+	c.assign(slot, from, to)
+	return moved
+}
+
+// migrate moves the keys of a slot that still is the other's: who asks there for
+// one of them is told to ASK elsewhere.
+func (c *cluster) migrate(slot int, from, to int) (moved int) {
+	c.t.Helper()
 	s, source, target := strconv.Itoa(slot), c.nodes[from], c.nodes[to]
 	target.do("CLUSTER", "SETSLOT", s, "IMPORTING", c.ids[from])
 	source.do("CLUSTER", "SETSLOT", s, "MIGRATING", c.ids[to])
 	for {
 		keys := source.list("CLUSTER", "GETKEYSINSLOT", s, "5")
 		if len(keys) == 0 {
-			break
+			return moved
 		}
 		moved += len(keys)
 		source.do(slices.Concat([]string{"MIGRATE", "127.0.0.1", strconv.Itoa(target.port), "", "0", "5000", "KEYS"}, keys)...)
 		time.Sleep(2 * time.Millisecond)
 	}
-	for _, node := range []*server{target, source, c.nodes[3-from-to]} {
-		node.do("CLUSTER", "SETSLOT", s, "NODE", c.ids[to])
+}
+
+// assign ends the move of a slot.
+func (c *cluster) assign(slot int, from, to int) {
+	c.t.Helper()
+	for _, i := range []int{to, from, 3 - from - to} {
+		c.nodes[i].do("CLUSTER", "SETSLOT", strconv.Itoa(slot), "NODE", c.ids[to])
 	}
-	return moved
 }
 
 // TestClusterSlots: one node refuses commands on keys of several slots as many do.
@@ -111,6 +125,7 @@ func TestCluster(t *testing.T) {
 			return redisstore.New(client, redisstore.Options{Prefix: testservices.Prefix(t), WaitReplicas: 1, WaitTimeout: 2 * time.Second}), nil
 		})
 	})
+	t.Run("half moved", func(t *testing.T) { halfMoved(t, c) })
 	for range rounds() {
 		t.Run("reshard", func(t *testing.T) { reshard(t, c, redisstore.Options{}) })
 	}
@@ -128,6 +143,53 @@ func TestCluster(t *testing.T) {
 		lost, undone := l.audit()
 		t.Logf("%d sessions lost, %d logouts undone", lost, undone)
 	})
+}
+
+// halfMoved: sessions whose slot is on its way can be used and ended, by ASK. Redis
+// refuses scripts on keys of which only some have arrived, or that are new: a
+// sign-in waits for the move, and fails without a wrong word if it takes longer
+// (P4, P5).
+func halfMoved(t *testing.T, c *cluster) {
+	const bucket = 0x3c
+	slot := int(c.nodes[0].number("CLUSTER", "KEYSLOT", "usher:{3c}:"))
+	from := slot * 3 / 16384
+	to := (from + 1) % 3
+	store := openURL(t, asLimited(c.url()), redisstore.Options{})
+	user := usersIn(bucket, 1)[0]
+	token, session := create(t, store, user)
+	ended, _ := create(t, store, user)
+	moved := c.migrate(slot, from, to)
+	defer func() { c.move(slot, to, from) }() // so that the others find a whole cluster
+	defer func() { c.move(slot, from, to) }()
+	if moved < 3 {
+		t.Errorf("%d keys moved, want two sessions and their index", moved)
+	}
+	began := time.Now()
+	_, _, err := store.ReadSession(t.Context(), token)
+	check(t, "ReadSession", err)
+	check(t, "TouchSession", store.TouchSession(t.Context(), token, time.Now(), session.ExpiresAt))
+	if list, err := store.ListSessions(t.Context(), user); err != nil || len(list) != 2 {
+		t.Errorf("ListSessions: %d and error %v, want 2", len(list), err)
+	}
+	check(t, "DestroySession", store.DestroySession(t.Context(), ended))
+	if _, _, err := store.ReadSession(t.Context(), ended); !errors.Is(err, usher.ErrNotFound) {
+		t.Errorf("ReadSession of a session that was ended: %v, want %v", err, usher.ErrNotFound)
+	}
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("they took %v: they waited for the end of the move", took)
+	}
+
+	began = time.Now()
+	fresh := newToken(store, user)
+	wantOutage(t, "CreateSession", store.CreateSession(t.Context(), fresh, newSession(user)))
+	if took := time.Since(began); took > slowest {
+		t.Errorf("CreateSession took %v", took)
+	}
+	if _, _, err := store.ReadSession(t.Context(), fresh); !errors.Is(err, usher.ErrNotFound) {
+		t.Errorf("ReadSession of a session that was not created: %v, want %v", err, usher.ErrNotFound)
+	}
+	_, _, err = store.ReadSession(t.Context(), token)
+	check(t, "ReadSession", err)
 }
 
 // reshard moves a slot to another primary and back while its sessions are in use.

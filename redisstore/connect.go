@@ -97,12 +97,17 @@ func explain(err error) error {
 	if tlsfault.Is(err) || errors.As(err, &remote) && remote.Op == "remote error" { // an alert, about our certificate
 		return fmt.Errorf("TLS with Redis failed: %w", err)
 	}
+	const forbidden = "what usher needs is forbidden to its user in Redis: %w"
+	var command *forbiddenCommand
+	if errors.As(err, &command) {
+		return fmt.Errorf(forbidden, err)
+	}
 	if refusal, ok := rueidis.IsRedisErr(err); ok {
 		switch word, _, _ := strings.Cut(refusal.Error(), " "); word {
 		case "WRONGPASS", "NOAUTH":
 			return fmt.Errorf("the user or the password was refused by Redis: %w", err)
 		case "NOPERM":
-			return fmt.Errorf("what usher needs is forbidden to its user in Redis: %w", err)
+			return fmt.Errorf(forbidden, err)
 		}
 	}
 	return err

@@ -23,6 +23,12 @@
 // of a token's 256 random bits are given up. For that, reading a session is one
 // GET, and the sessions spread over 256 buckets.
 //
+// So no command or script has keys of two slots. What takes several steps is in an
+// order in which each may be the last: RevokeSessions ends a thousand sessions at a
+// time, each batch with its part of the index; what tidies an index is a help and
+// nothing depends on it; and Moved, whose tokens may be in any bucket, writes the
+// way to a session before the session, for without it the way leads to nothing.
+//
 // # Outages
 //
 // Redis need not be there when the application starts, and may leave and come
@@ -43,4 +49,10 @@
 // it expires. `appendfsync always` closes the gap for a crash, and a deny-list in
 // the database (usher.Sessions.DenyList) for both; Options.WaitReplicas narrows it.
 // docs/operations.md weighs them.
+//
+// A master that was replaced and starts again says that it is the master until
+// Sentinel corrects it. If it has no file it is empty, and whoever still asks it is
+// told usher.ErrNotFound of sessions that live: so every node needs one
+// (`appendonly yes`). With Options.WaitReplicas it cannot acknowledge the end of
+// sessions that it does not know.
 package redisstore

@@ -156,3 +156,60 @@ func TestWaitReplicas(t *testing.T) {
 		t.Errorf("ReadSession of the session whose end was not acknowledged: %v, want %v", err, usher.ErrNotFound)
 	}
 }
+
+// TestWaitWithoutReplicas: nothing is acknowledged, though it is done; that there
+// is nothing to end is not, either, by a master that nobody replicates: it may
+// have been replaced and have forgotten everything (P2).
+func TestWaitWithoutReplicas(t *testing.T) {
+	t.Parallel()
+	redis := startServer(t)
+	store := openURL(t, redis.url(), redisstore.Options{WaitReplicas: 1, WaitTimeout: 50 * time.Millisecond})
+	user := usher.NewID()
+	token, session := newToken(store, user), newSession(user)
+	wantOutage(t, "CreateSession", store.CreateSession(t.Context(), token, session))
+	_, _, err := store.ReadSession(t.Context(), token)
+	check(t, "ReadSession", err)
+	wantOutage(t, "DestroySession", store.DestroySession(t.Context(), token))
+	if _, _, err := store.ReadSession(t.Context(), token); !errors.Is(err, usher.ErrNotFound) {
+		t.Errorf("ReadSession: %v, want %v", err, usher.ErrNotFound)
+	}
+	_, err = store.RevokeSessions(t.Context(), user, "")
+	wantOutage(t, "RevokeSessions of nothing", err)
+	if err := store.RevokeSession(t.Context(), user, session.ID); errors.Is(err, usher.ErrNotFound) {
+		t.Errorf("RevokeSession: %v, which the master cannot know", err)
+	}
+	_, err = open(t, redis).RevokeSessions(t.Context(), user, "")
+	check(t, "RevokeSessions of nothing without WaitReplicas", err)
+}
+
+// TestMasterReturnsEmpty: a master that starts again without a file, before
+// anybody has replaced it or told its clients, has forgotten all sessions and
+// says so with confidence. This is why docs/operations.md wants a file on every
+// node: with it the sessions are there.
+func TestMasterReturnsEmpty(t *testing.T) {
+	t.Parallel()
+	for _, file := range []string{"no", "yes"} {
+		t.Run("appendonly "+file, func(t *testing.T) {
+			t.Parallel()
+			args := []string{"--repl-diskless-sync-delay", "0", "--appendonly", file, "--appendfsync", "always"}
+			master, replica := startServer(t, args...), startServer(t, args...)
+			replica.replicate(master)
+			store := openURL(t, master.url(), redisstore.Options{WaitReplicas: 1})
+			recovers(t, store, "with its replica")
+			user := usher.NewID()
+			token, _ := create(t, store, user)
+			replica.do("REPLICAOF", "NO", "ONE") // a failover
+			master.kill()
+			master.start()
+			eventually(t, "an answer", func() bool { return store.Ping(t.Context()) == nil })
+			_, _, err := store.ReadSession(t.Context(), token)
+			if file == "yes" {
+				check(t, "ReadSession", err)
+			} else if !errors.Is(err, usher.ErrNotFound) {
+				t.Errorf("ReadSession: %v, want %v", err, usher.ErrNotFound)
+			}
+			_, err = store.RevokeSessions(t.Context(), user, "")
+			wantOutage(t, "RevokeSessions", err)
+		})
+	}
+}

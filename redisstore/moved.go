@@ -27,14 +27,25 @@ type Moved struct{ *Store }
 var _ usher.SessionStore = Moved{}
 
 // CreateSession stores a session under any hash.
-func (m Moved) CreateSession(ctx context.Context, token usher.TokenHash, session usher.Session) (err error) {
+func (m Moved) CreateSession(ctx context.Context, token usher.TokenHash, session usher.Session) error {
 	if m.HoldsToken(session.UserID, token) {
 		return m.Store.CreateSession(ctx, token, session)
 	}
+	at := token
+	at[0] = bucket(session.UserID)
+	// The way there comes first: without the session it leads to nothing.
+	if err := m.lead(ctx, token, at, session.ExpiresAt); err != nil {
+		return err
+	}
+	return m.Store.CreateSession(ctx, at, session)
+}
+
+// lead writes the way from a token to where its session will be.
+func (m Moved) lead(ctx context.Context, token, at usher.TokenHash, expires time.Time) (err error) {
 	defer describe(&err, "create session")
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	until, err := expiry(session.ExpiresAt)
+	until, err := expiry(expires)
 	if err != nil {
 		return err
 	}
@@ -42,14 +53,7 @@ func (m Moved) CreateSession(ctx context.Context, token usher.TokenHash, session
 	if err != nil {
 		return err
 	}
-	at := token
-	at[0] = bucket(session.UserID)
-	// The way there comes first: without the session it leads to nothing.
-	way := client.B().Arbitrary("SET").Keys(m.movedKey(token)).Args(hex.EncodeToString(at[:1]), "PXAT", until).Build()
-	if err := client.Do(ctx, way).Error(); err != nil {
-		return err
-	}
-	return m.Store.CreateSession(ctx, at, session)
+	return client.Do(ctx, client.B().Arbitrary("SET").Keys(m.movedKey(token)).Args(hex.EncodeToString(at[:1]), "PXAT", until).Build()).Error()
 }
 
 // ReadSession returns the session and never its user.
@@ -78,30 +82,41 @@ func (m Moved) DestroySession(ctx context.Context, token usher.TokenHash) error 
 
 // find calls f with the token, and if there is no such session with where a token
 // of another program has its session.
-func (m Moved) find(ctx context.Context, token usher.TokenHash, f func(usher.TokenHash) error) (err error) {
-	if err = f(token); !errors.Is(err, usher.ErrNotFound) {
+func (m Moved) find(ctx context.Context, token usher.TokenHash, f func(usher.TokenHash) error) error {
+	err := f(token)
+	if !errors.Is(err, usher.ErrNotFound) {
 		return err
 	}
+	at, err := m.follow(ctx, token)
+	if err != nil {
+		return err
+	}
+	return f(at)
+}
+
+// follow returns where the session of another program's token is. The error is
+// usher.ErrNotFound.
+func (m Moved) follow(ctx context.Context, token usher.TokenHash) (at usher.TokenHash, err error) {
 	defer describe(&err, "find a session that was moved")
-	look, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	client, err := m.client(look)
+	client, err := m.client(ctx)
 	if err != nil {
-		return err
+		return at, err
 	}
-	at, err := client.Do(look, client.B().Get().Key(m.movedKey(token)).Build()).ToString()
+	text, err := client.Do(ctx, client.B().Get().Key(m.movedKey(token)).Build()).ToString()
 	if rueidis.IsRedisNil(err) {
-		return usher.ErrNotFound
+		return at, usher.ErrNotFound
 	}
 	if err != nil {
-		return err
+		return at, err
 	}
-	first, err := hex.DecodeString(at)
+	first, err := hex.DecodeString(text)
 	if err != nil || len(first) != 1 {
-		return errors.New("corrupt way to a session")
+		return at, errors.New("corrupt way to a session")
 	}
 	token[0] = first[0]
-	return f(token)
+	return token, nil
 }
 
 // movedKey is the key of the way to a session that was moved.

@@ -3,6 +3,9 @@ package redisstore
 import (
 	"context"
 	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
 	"time"
 
 	"usher"
@@ -36,7 +39,7 @@ func (s *Store) run(ctx context.Context, script script, user usher.ID, entries [
 			n, err = script.Exec(ctx, client, keys, args).AsInt64()
 		}
 		if !isElsewhere(err) {
-			return n, err
+			return n, script.nameForbidden(err)
 		}
 		select {
 		case <-ctx.Done():
@@ -62,6 +65,43 @@ func (s *Store) runReplicated(ctx context.Context, client rueidis.Client, script
 		return err
 	})
 	return n, err
+}
+
+// forbiddenCommand is the error for a command of a script that the user may not
+// run, which Redis names by its line only.
+type forbiddenCommand struct {
+	name  string
+	cause error
+}
+
+func (e *forbiddenCommand) Error() string { return "+" + e.name + " is missing: " + e.cause.Error() }
+func (e *forbiddenCommand) Unwrap() error { return e.cause }
+
+var (
+	forbiddenLine = regexp.MustCompile(`user_script:(\d+)`)
+	calledCommand = regexp.MustCompile(`redis\.call\('([A-Z]+)'`)
+)
+
+// nameForbidden returns a *forbiddenCommand if err says that there is one.
+func (s script) nameForbidden(err error) error {
+	refusal, ok := rueidis.IsRedisErr(err)
+	if !ok || !strings.Contains(refusal.Error(), "can't run this command") {
+		return err
+	}
+	at := forbiddenLine.FindStringSubmatch(refusal.Error())
+	if at == nil {
+		return err
+	}
+	lines := strings.Split(s.text, "\n")
+	n, _ := strconv.Atoi(at[1])
+	if n < 1 || n > len(lines) {
+		return err
+	}
+	command := calledCommand.FindStringSubmatch(lines[n-1])
+	if command == nil {
+		return err
+	}
+	return &forbiddenCommand{strings.ToLower(command[1]), err}
 }
 
 // The scripts are the steps that touch more than one key. KEYS[1] is the index

@@ -28,12 +28,14 @@ type sentinels struct {
 
 const sentinelPassword = "gu4rd"
 
-// startSentinels starts all of them; a master is given up after a second.
+// startSentinels starts all of them; a master is given up after a second. Each
+// node has a file: one that was the master and starts again says for some seconds
+// that it still is, and is believed (see TestMasterReturnsEmpty).
 func startSentinels(t testing.TB, args ...string) *sentinels {
 	t.Helper()
 	s := &sentinels{t: t}
 	for range 3 {
-		s.nodes = append(s.nodes, startServer(t, slices.Concat([]string{"--repl-diskless-sync-delay", "0"}, args)...))
+		s.nodes = append(s.nodes, startServer(t, slices.Concat([]string{"--repl-diskless-sync-delay", "0", "--appendonly", "yes", "--appendfsync", "always"}, args)...))
 	}
 	for _, replica := range s.nodes[1:] {
 		replica.replicate(s.nodes[0])

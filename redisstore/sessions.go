@@ -171,6 +171,12 @@ func (s *Store) SweepSessions(context.Context, time.Time, int) (int, error) { re
 
 // end deletes sessions of one user and returns how many there were.
 func (s *Store) end(ctx context.Context, user usher.ID, entries []entry) (ended int, err error) {
+	if len(entries) == 0 && s.waitReplicas > 0 {
+		// A master that was replaced, and started again with an empty file, knows
+		// of no session. Nobody replicates it: that is how it is found out.
+		_, err := s.run(ctx, endScript, user, nil)
+		return 0, err
+	}
 	for batch := range slices.Chunk(entries, endBatch) {
 		members := make([]string, len(batch))
 		for i, e := range batch {
@@ -188,7 +194,7 @@ func (s *Store) end(ctx context.Context, user usher.ID, entries []entry) (ended 
 // describe says what failed, unless the error is an answer.
 func describe(err *error, what string) {
 	if *err != nil && !errors.Is(*err, usher.ErrNotFound) {
-		*err = fmt.Errorf("redisstore: %s: %w", what, *err)
+		*err = fmt.Errorf("redisstore: %s: %w", what, explain(*err))
 	}
 }
 

@@ -26,7 +26,8 @@ type Options struct {
 	// before whoever asked for it is told that it is done; 0 asks none. If too
 	// few have it within WaitTimeout the call fails, though the change may stay.
 	// A failover then undoes less, but not nothing: a replica that missed the
-	// change may still become the master (see Redis's WAIT).
+	// change may still become the master (see Redis's WAIT). With more than there
+	// are, every such call fails.
 	WaitReplicas int
 	// WaitTimeout is how long WaitReplicas are waited for; 0 means 500 ms. More
 	// than three seconds are never waited.
