@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"usher"
+	"usher/internal/testservices"
 	"usher/redisstore"
 )
 
@@ -28,13 +28,7 @@ type redisServer struct {
 
 func startRedis(t testing.TB) *redisServer {
 	t.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		if os.Getenv("USHER_TEST_REQUIRE") == "1" {
-			t.Fatal("redis-server is not installed, and USHER_TEST_REQUIRE=1 lets no test skip for want of it")
-		}
-		t.Skip("redis-server is not installed")
-	}
+	path := testservices.RedisServer(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
