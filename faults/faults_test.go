@@ -74,18 +74,31 @@ func faults() []fault {
 		{"F17 clients go away", postgres, run((*world).goAway)},
 		{"F17 clients go away, MariaDB", mariaDB, run((*world).goAway)},
 		{"F18 connections exhausted", exhausted, run((*world).exhaust)},
-		{"F28 one address", postgres, (*world).oneAddress},
-		{"F28 one address, MariaDB", mariaDB, (*world).oneAddress},
-		{"F29 one-time tokens", postgres, (*world).oneTime},
-		{"F29 one-time tokens, MariaDB", mariaDB, (*world).oneTime},
-		{"F30 logout amid requests", postgres, (*world).logoutAmid},
-		{"F30 logout amid requests, MariaDB", mariaDB, (*world).logoutAmid},
+		{"F28 one address", postgres, race((*world).oneAddress)},
+		{"F28 one address, MariaDB", mariaDB, race((*world).oneAddress)},
+		{"F29 one-time tokens", postgres, race((*world).oneTime)},
+		{"F29 one-time tokens, MariaDB", mariaDB, race((*world).oneTime)},
+		{"F30 logout amid requests", postgres, race((*world).logoutAmid)},
+		{"F30 logout amid requests, MariaDB", mariaDB, race((*world).logoutAmid)},
 	}
 }
 
 // run is a fault under load.
 func run(inject func(*world) int) func(*world) row {
 	return func(w *world) row { return w.fail(func() int { return inject(w) }) }
+}
+
+// race is a fault that the clients make themselves.
+func race(run func(*world) row) func(*world) row {
+	return func(w *world) row {
+		r := run(w)
+		for _, in := range w.instances {
+			r.most = r.most.most(look(in.pid()))
+		}
+		w.bounded(r.most)
+		r.goroutines = w.end()
+		return r
+	}
 }
 
 func sentinels(w *world) (url string) {

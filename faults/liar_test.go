@@ -145,6 +145,7 @@ func TestAuditorAsks(t *testing.T) {
 			})
 			w.probe(stop)
 		}, "P5"},
+		{"late", func(w *world) { w.recovered("usher", w.settle+1, nil) }, "P8"},
 		{"not ready again", func(w *world) {
 			w.lie(saysAll(503, ""))
 			w.recover()

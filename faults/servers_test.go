@@ -109,7 +109,8 @@ func (w *world) startMariaDB() *database {
 	w.t.Helper()
 	program, dir, addr := testservices.MariaDBServer(w.t), w.folder("mariadb"), w.freeAddr()
 	data := filepath.Join(dir, "data")
-	w.prepare("mariadb-install-db", "--no-defaults", "--datadir="+data, "--auth-root-authentication-method=normal", "--skip-test-db")
+	temporary := "--tmpdir=" + dir // each that starts deletes what others have in a common one
+	w.prepare("mariadb-install-db", "--no-defaults", "--datadir="+data, temporary, "--auth-root-authentication-method=normal", "--skip-test-db")
 	d := &database{
 		driver: "mysql",
 		url:    func(addr string) string { return "mysql://root@" + addr + "/usher" },
@@ -117,7 +118,7 @@ func (w *world) startMariaDB() *database {
 		load:   "SELECT count(*) FROM information_schema.processlist WHERE db = 'usher' AND command <> 'Sleep' AND id <> connection_id()",
 	}
 	w.startDatabase(d, addr, program, []string{
-		"--no-defaults", "--datadir=" + data, "--bind-address=" + w.host, "--port=" + port(addr), "--socket=" + filepath.Join(dir, "socket"),
+		"--no-defaults", "--datadir=" + data, temporary, "--bind-address=" + w.host, "--port=" + port(addr), "--socket=" + filepath.Join(dir, "socket"),
 		"--pid-file=" + filepath.Join(dir, "pid"), "--innodb-flush-log-at-trx-commit=1", "--skip-name-resolve",
 	})
 	w.query(d, "CREATE DATABASE usher")

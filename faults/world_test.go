@@ -53,6 +53,7 @@ type world struct {
 
 	limit  time.Duration // usher's own for a request
 	settle time.Duration // within which all works again, and rests
+	back   time.Duration // the longest that anything took to work again
 	faulty atomic.Bool   // 503 is an answer
 	aborts atomic.Int64  // percent of the requests whose client goes away
 
@@ -174,7 +175,7 @@ func (w *world) fail(inject func() (struck int)) row {
 	time.Sleep(w.bench.part) // as long before as during as after
 	w.faulty.Store(true)
 	struck := inject()
-	recovered := w.recover()
+	w.recover()
 	w.faulty.Store(false)
 	time.Sleep(w.bench.part)
 	close(stopLoad)
@@ -198,12 +199,12 @@ func (w *world) fail(inject func() (struck int)) row {
 	goroutines := w.end()
 	return row{
 		struck: struck, requests: requests, unavailable: unavailable, unanswered: unanswered, accounts: len(accounts),
-		recovered: recovered, most: most, goroutines: goroutines,
+		recovered: w.back, most: most, goroutines: goroutines,
 	}
 }
 
-// recover waits until all works again, and says how long that took (P8).
-func (w *world) recover() time.Duration {
+// recover waits until all works again.
+func (w *world) recover() {
 	start := time.Now()
 	err := eventually(3*w.settle, func() error {
 		for _, in := range w.instances {
@@ -219,11 +220,15 @@ func (w *world) recover() time.Duration {
 		}
 		return nil
 	})
-	took := time.Since(start)
+	w.recovered("all works", time.Since(start), err)
+}
+
+// recovered judges how long something took to work again (P8).
+func (w *world) recovered(what string, took time.Duration, err error) {
+	w.back = max(w.back, took)
 	if err != nil || took > w.settle {
-		w.judge.add("P8", "not recovered after %v: %v", took, err)
+		w.judge.add("P8", "%s after %v: %v", what, took, err)
 	}
-	return took
 }
 
 // idle waits until no connection to the database works any more: one that was
