@@ -17,6 +17,7 @@ import (
 type Ledger struct {
 	db      *sql.DB
 	dialect sqlstore.Dialect
+	tidy    func()
 	there   bool // the table is
 	// fresh are the kinds of which there is nothing but what this run has written,
 	// which it need not look up.
@@ -27,11 +28,12 @@ type Ledger struct {
 // own. Unless readOnly, for dry runs, it makes the table if there is none. The
 // caller must Close it.
 func OpenLedger(ctx context.Context, address string, readOnly bool) (*Ledger, error) {
+	after := tidy(address)
 	db, dialect, err := openSQL(ctx, address, readOnly)
 	if err != nil {
 		return nil, fmt.Errorf("fastapiusers: open the ledger: %w", err)
 	}
-	l := &Ledger{db: db, dialect: dialect, fresh: map[string]bool{}}
+	l := &Ledger{db: db, dialect: dialect, tidy: after, fresh: map[string]bool{}}
 	if !readOnly {
 		clustered := "" // as MySQL does by itself
 		if dialect == sqlstore.SQLite {
@@ -51,13 +53,16 @@ func OpenLedger(ctx context.Context, address string, readOnly bool) (*Ledger, er
 		}
 	}
 	if err != nil && !(readOnly && noSuchTable(err)) {
-		return nil, errors.Join(fmt.Errorf("fastapiusers: open the ledger: %w", err), db.Close())
+		return nil, errors.Join(fmt.Errorf("fastapiusers: open the ledger: %w", err), l.Close())
 	}
 	return l, nil
 }
 
 // Close closes the connection.
-func (l *Ledger) Close() error { return l.db.Close() }
+func (l *Ledger) Close() error {
+	defer l.tidy()
+	return l.db.Close()
+}
 
 // The kinds of items in the ledger.
 const (

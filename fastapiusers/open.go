@@ -60,8 +60,38 @@ func openSQL(ctx context.Context, address string, readOnly bool) (*sql.DB, sqlst
 	return db, dialect, nil
 }
 
+// pathOf is the path in the address of a SQLite database behind its scheme.
+func pathOf(rest string) string {
+	return strings.TrimPrefix(rest, "///") // of SQLAlchemy; a fourth begins the path
+}
+
+// tidy returns a function that takes away what a connection which only reads leaves
+// beside a SQLite database with a write-ahead log, unless it was there before: an
+// application that runs as another user could not open the database with it.
+func tidy(address string) func() {
+	scheme, rest, _ := strings.Cut(address, ":")
+	path := pathOf(rest)
+	there := func() bool {
+		_, err := os.Stat(path + "-shm")
+		return err == nil
+	}
+	if !strings.HasPrefix(scheme, "sqlite") || there() {
+		return func() {}
+	}
+	return func() {
+		if !there() {
+			return
+		}
+		// The last one that may write takes it away when it goes, if nobody else is
+		// there. Whether it can is no matter of ours.
+		if db, err := openSQLite(context.Background(), rest, false); err == nil {
+			_ = db.Close()
+		}
+	}
+}
+
 func openSQLite(ctx context.Context, path string, readOnly bool) (*sql.DB, error) {
-	path = strings.TrimPrefix(path, "///") // of SQLAlchemy; a fourth begins the path
+	path = pathOf(path)
 	if path == "" || strings.HasPrefix(path, "//") {
 		return nil, errAddress
 	}
@@ -72,7 +102,7 @@ func openSQLite(ctx context.Context, path string, readOnly bool) (*sql.DB, error
 	if err != nil {
 		return nil, err
 	}
-	settings := url.Values{"_pragma": {"busy_timeout(5000)", "synchronous(NORMAL)"}}
+	settings := url.Values{"_pragma": {"busy_timeout(5000)", "synchronous(NORMAL)", "cache_size(-16000)"}}
 	if readOnly {
 		settings = url.Values{"mode": {"ro"}, "_pragma": {"busy_timeout(5000)", "query_only(1)"}}
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"usher"
 )
 
 // RedisTokens are the tokens of FastAPI Users' RedisStrategy. They are only read.
@@ -123,26 +125,34 @@ func (im *importer[U]) importRedisTokens(ctx context.Context) error {
 		return nil
 	}
 	run := &tokenRun[U]{importer: im, origin: "redis", counts: &im.report.RedisTokens, sessions: im.to.RedisSessions}
+	carried := int64(0)
+	run.done = func(n int) {
+		carried += int64(n)
+		im.options.Progress("redis", carried, carried) // nobody knows how many there are
+	}
 	im.to.Ledger.readBack(ledgerToken) // SCAN may name a token twice
-	done := int64(0)
 	err := source.pages(ctx, func(page []redisToken) error {
 		now := im.options.Now().Truncate(time.Microsecond)
-		tokens := make([]accessToken, len(page))
-		for i, t := range page {
+		for _, t := range page {
 			id, fault := idOf(t.user, im.to.IntegerIDs)
 			if !opaqueToken.MatchString(t.token) {
 				fault = errToken
 			}
 			lifetime := max(im.options.TokenLifetime, 0)
-			tokens[i] = accessToken{token: t.token, user: id, fault: fault, expiresAt: now.Add(t.left), created: now.Add(min(t.left-lifetime, 0))}
+			a := accessToken{hash: usher.HashToken(t.token), user: id, fault: fault, expiresAt: now.Add(t.left), created: now.Add(min(t.left-lifetime, 0))}
 			if t.left < 0 {
-				tokens[i].expiresAt, tokens[i].created = now.Add(finite), now.Add(-lifetime)
+				a.expiresAt, a.created = now.Add(finite), now.Add(-lifetime)
 			}
+			run.add(a)
 		}
-		done += int64(len(page))
-		im.options.Progress("redis", done, done)
-		return run.carryTokens(ctx, tokens)
+		if len(run.live) < sortedTokens {
+			return nil
+		}
+		return run.carryTokens(ctx)
 	})
+	if err == nil {
+		err = run.carryTokens(ctx)
+	}
 	if err != nil {
 		return err
 	}

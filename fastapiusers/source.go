@@ -40,6 +40,7 @@ type Source struct {
 	db      *sql.DB
 	tx      *sql.Tx // nil: none, see snapshot
 	dialect sqlstore.Dialect
+	tidy    func()
 
 	users, accounts, tokens table
 }
@@ -54,11 +55,12 @@ type Source struct {
 // The error says which table or column is not there. The caller must Close the
 // Source, which holds one snapshot of the database.
 func Open(ctx context.Context, address string, names map[string]string) (_ *Source, err error) {
+	after := tidy(address)
 	db, dialect, err := openSQL(ctx, address, true)
 	if err != nil {
 		return nil, fmt.Errorf("fastapiusers: open the source: %w", err)
 	}
-	s := &Source{db: db, dialect: dialect}
+	s := &Source{db: db, dialect: dialect, tidy: after}
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("fastapiusers: the source: %w", err), s.Close())
@@ -86,6 +88,7 @@ func (s *Source) Close() error {
 	if s.tx != nil {
 		_ = s.tx.Rollback()
 	}
+	defer s.tidy()
 	return s.db.Close()
 }
 

@@ -1,6 +1,7 @@
 package fastapiusers
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -14,9 +15,10 @@ import (
 	"usher"
 )
 
-// accessToken is a row of accesstoken, or a key of Redis.
+// accessToken is a row of accesstoken, or a key of Redis, of which only the hash is
+// kept.
 type accessToken struct {
-	token              string
+	hash               usher.TokenHash
 	user               usher.ID
 	created, expiresAt time.Time
 	fault              error // what usher refuses in it
@@ -28,17 +30,16 @@ var opaqueToken = regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
 var errToken = errors.New("not 43 characters of base64url")
 
 // item is the token in the ledger.
-func (a accessToken) item() string {
-	hash := usher.HashToken(a.token)
-	return hex.EncodeToString(hash[:])
-}
+func (a accessToken) item() string { return hex.EncodeToString(a.hash[:]) }
 
 // session is what usher keeps of the token. Its id follows from the token's hash,
-// so that a second attempt makes the same one; it is no way back.
+// so that a second attempt makes the same one; it is no way back to a token of 256
+// random bits. In the order of the hashes, for sortedTokens, it begins as they do.
 func (a accessToken) session() usher.Session {
-	hash := usher.HashToken(a.token)
+	id := uuid.NewSHA1(uuid.NameSpaceOID, a.hash[:])
+	copy(id[:6], a.hash[:6])
 	return usher.Session{
-		ID: uuid.NewSHA1(uuid.NameSpaceOID, hash[:]).String(), UserID: a.user,
+		ID: id.String(), UserID: a.user,
 		CreatedAt: a.created, LastSeenAt: a.created, AuthTime: a.created, ExpiresAt: a.expiresAt,
 		Methods: []string{}, // nobody knows whether it was a password
 	}
@@ -51,7 +52,14 @@ type tokenRun[U any] struct {
 	counts   *Counts
 	sessions usher.SessionStore
 	seen     hashSet
+	live     []accessToken // read, and not yet carried
+	done     func(n int)
 }
+
+// sortedTokens is how many tokens are sorted before they are carried. They come in an
+// order that says nothing of their hashes: one after the other each would change
+// pages of its own of the database, which then writes a hundred times what it keeps.
+const sortedTokens = 200_000
 
 // importTokens carries the tokens of the table accesstoken.
 func (im *importer[U]) importTokens(ctx context.Context) error {
@@ -63,18 +71,19 @@ func (im *importer[U]) importTokens(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	run := &tokenRun[U]{importer: im, origin: "database", counts: &im.report.Tokens, sessions: im.to.Sessions}
+	run := &tokenRun[U]{importer: im, origin: "database", counts: &im.report.Tokens, sessions: im.to.Sessions, done: done}
 	err = im.from.pages(ctx, t, tableColumns[tokenTable], batchSize, func(rows [][]any) error {
-		tokens := make([]accessToken, len(rows))
-		for i, values := range rows {
-			tokens[i] = im.readToken(values)
+		for _, values := range rows {
+			run.add(im.readToken(values))
 		}
-		if err := run.carryTokens(ctx, tokens); err != nil {
-			return err
+		if len(run.live) < sortedTokens {
+			return nil
 		}
-		done(len(rows))
-		return nil
+		return run.carryTokens(ctx)
 	})
+	if err == nil {
+		err = run.carryTokens(ctx)
+	}
 	if err != nil {
 		return err
 	}
@@ -83,10 +92,11 @@ func (im *importer[U]) importTokens(ctx context.Context) error {
 
 func (im *importer[U]) readToken(values []any) (a accessToken) {
 	var faults [3]error
-	a.token, faults[0] = textOf(values[0])
+	token, fault := textOf(values[0])
+	a.hash, faults[0] = usher.HashToken(token), fault
 	a.user, faults[1] = idOf(values[1], im.to.IntegerIDs)
 	a.created, faults[2] = timeOf(values[2])
-	if !opaqueToken.MatchString(a.token) {
+	if !opaqueToken.MatchString(token) {
 		faults[0] = errToken
 	}
 	a.fault = errors.Join(faults[:]...)
@@ -98,23 +108,42 @@ func (im *importer[U]) readToken(values []any) (a accessToken) {
 	return a
 }
 
-func (r *tokenRun[U]) carryTokens(ctx context.Context, tokens []accessToken) error {
-	now := r.options.Now()
-	var live []accessToken
+// add takes a token that was read, to be carried if it is still good.
+func (r *tokenRun[U]) add(a accessToken) {
+	r.counts.Read++
+	r.seen.add(r.hash(a.item()))
+	switch {
+	case a.fault != nil:
+		r.settle(r.refuse(a, a.fault))
+	case !a.expiresAt.After(r.options.Now()):
+		r.counts.Expired++
+	default:
+		r.live = append(r.live, a)
+		return
+	}
+	r.done(1)
+}
+
+// carryTokens carries those that were added.
+func (r *tokenRun[U]) carryTokens(ctx context.Context) error {
+	slices.SortFunc(r.live, func(a, b accessToken) int { return bytes.Compare(a.hash[:], b.hash[:]) })
+	unique := slices.CompactFunc(r.live, func(a, b accessToken) bool { return a.hash == b.hash })
+	r.counts.Same += len(r.live) - len(unique) // Redis may name one twice
+	for batch := range slices.Chunk(unique, batchSize) {
+		if err := r.carryBatch(ctx, batch); err != nil {
+			return err
+		}
+		r.done(len(batch))
+	}
+	r.live = r.live[:0]
+	return nil
+}
+
+func (r *tokenRun[U]) carryBatch(ctx context.Context, live []accessToken) error {
 	var items []string
 	var users []usher.ID
-	for _, a := range tokens {
-		r.counts.Read++
-		item := a.item()
-		r.seen.add(r.hash(item))
-		switch {
-		case a.fault != nil:
-			r.settle(r.refuse(a, a.fault))
-		case !a.expiresAt.After(now):
-			r.counts.Expired++
-		default:
-			live, items, users = append(live, a), append(items, item), append(users, a.user)
-		}
+	for _, a := range live {
+		items, users = append(items, a.item()), append(users, a.user)
 	}
 	states, err := r.to.Ledger.read(ctx, ledgerToken, items)
 	if err != nil {
@@ -141,8 +170,6 @@ func (r *tokenRun[U]) carryTokens(ctx context.Context, tokens []accessToken) err
 			},
 		})
 	}
-	// In the order of the hashes neighbours share pages of the database.
-	slices.SortFunc(todo, func(a, b *row) int { return strings.Compare(a.item, b.item) })
 	return r.carry(ctx, ledgerToken, todo)
 }
 
@@ -164,9 +191,8 @@ func (r *tokenRun[U]) createSession(ctx context.Context, a accessToken, ledger s
 	case owner == ownerInactive:
 		return outcome{count: &r.counts.Inactive}, nil
 	}
-	hash := usher.HashToken(a.token)
 	if !r.isNew(a.user) {
-		_, _, err := r.sessions.ReadSession(ctx, hash)
+		_, _, err := r.sessions.ReadSession(ctx, a.hash)
 		if err == nil { // interrupted before it could be written down
 			return outcome{count: &r.counts.Same, state: r.origin}, nil
 		}
@@ -175,7 +201,7 @@ func (r *tokenRun[U]) createSession(ctx context.Context, a accessToken, ledger s
 		}
 	}
 	if !r.options.DryRun {
-		if err := r.sessions.CreateSession(ctx, hash, a.session()); err != nil {
+		if err := r.sessions.CreateSession(ctx, a.hash, a.session()); err != nil {
 			return outcome{}, err
 		}
 	}

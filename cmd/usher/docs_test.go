@@ -38,8 +38,9 @@ func TestGuides(t *testing.T) {
 	}
 	for _, guide := range []struct {
 		name   string
-		blocks int // at least
-	}{{"README.md", 2}, {"docs/accounts.md", 40}, {"docs/oauth.md", 15}} {
+		blocks int    // at least
+		old    string // the database of another program that is there: app.db
+	}{{"README.md", 2, ""}, {"docs/accounts.md", 40, ""}, {"docs/oauth.md", 15, ""}, {"docs/moving-from-fastapi-users.md", 5, originalDatabase(t)}} {
 		t.Run(guide.name, func(t *testing.T) {
 			t.Parallel()
 			text, err := os.ReadFile("../../" + guide.name)
@@ -50,7 +51,7 @@ func TestGuides(t *testing.T) {
 			if err != nil || len(blocks) < guide.blocks {
 				t.Fatalf("%d blocks, %v", len(blocks), err)
 			}
-			runGuide(t, blocks)
+			runGuide(t, blocks, guide.old)
 		})
 	}
 }
@@ -84,7 +85,7 @@ func guideBlocks(text string) (blocks []guideBlock, err error) {
 }
 
 // runGuide types the blocks into one shell, in a folder of its own.
-func runGuide(t *testing.T, blocks []guideBlock) {
+func runGuide(t *testing.T, blocks []guideBlock, old string) {
 	dir, server, provider := t.TempDir(), freePort(t), freePort(t)
 	here := strings.NewReplacer(":8000", ":"+server, ":9000", ":"+provider)
 	prelude, err := filepath.Abs("testdata/guide.bash")
@@ -92,6 +93,13 @@ func runGuide(t *testing.T, blocks []guideBlock) {
 		t.Fatal(err)
 	}
 	program := filepath.Join(dir, "provider")
+	if old != "" {
+		content, err := os.ReadFile(old)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, dir, "app.db", string(content))
+	}
 	var script strings.Builder
 	fmt.Fprintf(&script, "source '%s'\n", prelude)
 	for i, b := range blocks {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -19,11 +21,11 @@ import (
 )
 
 type importCommand struct {
-	FastAPIUsers importFastAPIUsersCommand `cmd:"" name:"fastapi-users" help:"Copy users, accounts at providers and live tokens from a database of FastAPI Users. Can be repeated: a later run brings what has changed. Here --redis is FastAPI Users' Redis, if it has tokens there."`
+	FastAPIUsers importFastAPIUsersCommand `cmd:"" name:"fastapi-users" help:"Copy users, accounts at providers and live tokens from a database of FastAPI Users. Can be repeated: a later run brings what has changed. Here --redis, or USHER_IMPORT_REDIS, is FastAPI Users' Redis, if it has tokens there."`
 }
 
 type importFastAPIUsersCommand struct {
-	From          string            `required:"" placeholder:"URL" help:"Database of FastAPI Users, which is only read: sqlite:PATH, postgresql://… or mysql://…"`
+	From          string            `required:"" env:"USHER_IMPORT_FROM" placeholder:"URL" help:"Database of FastAPI Users, which is only read: sqlite:PATH, postgresql://… or mysql://…"`
 	Map           map[string]string `mapsep:"," placeholder:"NAME=OTHER" help:"Tables and columns that have other names than FastAPI Users', such as user=members,user.email=mail. user.NAME=OTHER carries the own column OTHER as NAME."`
 	TokenLifetime tokenLifetime     `placeholder:"DURATION" help:"lifetime_seconds of FastAPI Users' DatabaseStrategy, such as 3600s; none if it is None (default: that of the backend with the strategy database)."`
 	RedisPrefix   string            `default:"fastapi_users_token:" help:"key_prefix of FastAPI Users' RedisStrategy."`
@@ -52,7 +54,7 @@ func (t *tokenLifetime) UnmarshalText(text []byte) error {
 func (i importFastAPIUsersCommand) Run(settings Settings, line *kong.Context) (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	redis := ""
+	redis := os.Getenv("USHER_IMPORT_REDIS")
 	if given(line, "redis") { // else it is usher's own, by USHER_REDIS
 		redis, settings.Redis = settings.Redis, os.Getenv("USHER_REDIS")
 	}
@@ -114,8 +116,7 @@ func (i importFastAPIUsersCommand) lifetime(c Config) time.Duration {
 	return 24 * time.Hour
 }
 
-// target opens what the configuration names. In a dry run a database that does not
-// exist yet is not made.
+// target opens what the configuration names.
 func (i importFastAPIUsersCommand) target(ctx context.Context, c Config) (target fastapiusers.Target[User], closeAll func() error, err error) {
 	var closers []func() error
 	closeAll = func() (err error) {
@@ -130,20 +131,20 @@ func (i importFastAPIUsersCommand) target(ctx context.Context, c Config) (target
 		}
 	}()
 	database := c.Database
-	if kind, path, _ := parseDatabase(database); i.DryRun && kind == sqlstore.SQLite {
-		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-			database = "sqlite:" + sqlite.Memory
+	if i.DryRun {
+		if database, err = readableDatabase(ctx, database); err != nil {
+			return target, closeAll, err
 		}
 	}
 	db, err := openDatabase(ctx, database, c.userIDs()...)
 	if err != nil {
-		return target, nil, err
+		return target, closeAll, err
 	}
 	closers = append(closers, db.Close)
 	target.Store, target.IntegerIDs = db, c.IntegerIDs
 	if !strings.HasSuffix(database, sqlite.Memory) {
 		if target.Ledger, err = fastapiusers.OpenLedger(ctx, database, i.DryRun); err != nil {
-			return target, nil, err
+			return target, closeAll, err
 		}
 		closers = append(closers, target.Ledger.Close)
 	}
@@ -153,11 +154,11 @@ func (i importFastAPIUsersCommand) target(ctx context.Context, c Config) (target
 	if c.usesRedis() {
 		redis, err := redisstore.Open(ctx, c.Redis, c.RedisOptions.options())
 		if err != nil {
-			return target, nil, err
+			return target, closeAll, err
 		}
 		closers = append(closers, func() error { redis.Close(); return nil })
 		if err := redis.Ping(ctx); err != nil {
-			return target, nil, err
+			return target, closeAll, err
 		}
 		target.RedisSessions = redisstore.Moved{Store: redis}
 		if target.Sessions == nil {
@@ -165,11 +166,45 @@ func (i importFastAPIUsersCommand) target(ctx context.Context, c Config) (target
 		}
 	}
 	if target.EncryptionKeys, err = i.encryptionKeys(c); err != nil {
-		return target, nil, err
+		return target, closeAll, err
 	}
 	profile, err := c.profile()
 	target.Columns = profile.importColumns()
 	return target, closeAll, err
+}
+
+// readableDatabase is the database for a dry run, for to open one makes and
+// migrates it: one in memory if usher's is not there yet.
+func readableDatabase(ctx context.Context, database string) (string, error) {
+	const none = "sqlite:" + sqlite.Memory
+	kind, path, err := parseDatabase(database)
+	if err != nil {
+		return "", err
+	}
+	if info, err := os.Stat(path); kind == sqlstore.SQLite && (errors.Is(err, os.ErrNotExist) || err == nil && info.Size() == 0) {
+		return none, nil
+	}
+	ledger, err := fastapiusers.OpenLedger(ctx, database, true)
+	if err != nil {
+		return "", fmt.Errorf("database %s: %w", shownDatabase(database), err)
+	}
+	version, columns, err := ledger.UsherSchema(ctx)
+	if err = errors.Join(err, ledger.Close()); err != nil {
+		return "", fmt.Errorf("database %s: %w", shownDatabase(database), err)
+	}
+	left, err := sqlstore.Script(kind, version)
+	nothing, failure := sqlstore.Script(kind, math.MaxInt64)
+	switch {
+	case err != nil || failure != nil:
+		return "", errors.Join(err, failure)
+	case version == 0 && len(columns) > 0:
+		return "", fmt.Errorf("database %s: it has a table users that is not usher's: give usher a database of its own", shownDatabase(database))
+	case version == 0:
+		return none, nil
+	case left != nothing || !slices.Contains(columns, "profile"):
+		return "", fmt.Errorf("database %s: its tables are those of an older version, and a dry run changes nothing: run usher migrate first", shownDatabase(database))
+	}
+	return database, nil
 }
 
 func (c Config) hasStrategy(name string) bool {

@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -52,24 +53,30 @@ func (p *problemFile) close() error {
 	return errors.Join(p.err, p.writer.Error(), p.file.Close())
 }
 
-// progressBar shows on a terminal how far an import is.
+// progressBar shows how far an import is: a bar on a terminal, else a line for each
+// tenth of a table.
 type progressBar struct {
-	w     *os.File // nil: no terminal
-	table string
-	began time.Time
-	shown time.Time
+	w        io.Writer
+	terminal bool
+	table    string
+	began    time.Time
+	shown    time.Time
+
+	tenth int64  // the last that has a line
+	line  string // that has not been written yet
 }
 
 func newProgressBar(w *os.File) *progressBar {
-	if !term.IsTerminal(int(w.Fd())) {
-		return &progressBar{}
-	}
-	return &progressBar{w: w}
+	return &progressBar{w: w, terminal: term.IsTerminal(int(w.Fd()))}
 }
 
 func (b *progressBar) show(table string, done, total int64) {
+	if !b.terminal {
+		b.lines(table, done, total)
+		return
+	}
 	now := time.Now()
-	if b.w == nil || table == b.table && done < total && now.Sub(b.shown) < 100*time.Millisecond {
+	if table == b.table && done < total && now.Sub(b.shown) < 100*time.Millisecond {
 		return
 	}
 	if table != b.table {
@@ -88,8 +95,24 @@ func (b *progressBar) show(table string, done, total int64) {
 	fmt.Fprintf(b.w, "\r\x1b[K%-13s [%s%s] %d of %d%s", table, strings.Repeat("=", filled), strings.Repeat(" ", width-filled), done, total, left)
 }
 
-func (b *progressBar) end() {
-	if b.w != nil {
-		fmt.Fprint(b.w, "\r\x1b[K")
+func (b *progressBar) lines(table string, done, total int64) {
+	if table != b.table {
+		b.end()
+		b.table, b.tenth = table, 0
 	}
+	b.line = fmt.Sprintf("%s: %d of %d\n", table, done, total)
+	if done < total && 10*done/total > b.tenth {
+		b.tenth = 10 * done / total
+		b.end()
+	}
+}
+
+// end takes the bar away, or writes the last line.
+func (b *progressBar) end() {
+	if b.terminal {
+		fmt.Fprint(b.w, "\r\x1b[K")
+		return
+	}
+	fmt.Fprint(b.w, b.line)
+	b.line = ""
 }
