@@ -1,6 +1,8 @@
 package usher_test
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -22,8 +24,8 @@ const (
 	policed = "verified" // only if it is the provider that says so, of the address
 )
 
-// fieldRights are the rights of every field of a user, by route.
-var fieldRights = []struct {
+// fieldRight is the right to a field of a user, by route.
+type fieldRight struct {
 	kind, field string
 	sent        any
 	read        func(u *User) any
@@ -31,13 +33,17 @@ var fieldRights = []struct {
 	// provider.
 	register, me, admin, provider string
 	answered                      bool
-}{
+}
+
+// fieldRights are those of every field.
+var fieldRights = []fieldRight{
 	{"base", "id", "00000000-0000-4000-8000-000000000000", func(u *User) any { return u.ID }, ignored, ignored, ignored, ignored, true},
 	{"base", "email", "new@example.com", func(u *User) any { return u.Email }, set, set, set, set, true},
 	{"base", "is_active", false, func(u *User) any { return u.IsActive }, ignored, ignored, set, ignored, true},
 	{"base", "is_superuser", true, func(u *User) any { return u.IsSuperuser }, ignored, ignored, set, ignored, true},
 	{"base", "is_verified", true, func(u *User) any { return u.IsVerified }, ignored, ignored, set, policed, true},
 	{"base", "hashed_password", "$argon2id$v=19$m=8,t=1,p=1$YQ$YQ", func(u *User) any { return u.HashedPassword }, ignored, ignored, ignored, ignored, false},
+	{"base", "password", anotherPassword, func(u *User) any { return passwordOf(u) }, set, set, set, ignored, false},
 	{"base", "epoch", 99, func(u *User) any { return u.Epoch }, ignored, ignored, ignored, ignored, false},
 	{"base", "created_at", "2001-01-01T00:00:00Z", func(u *User) any { return u.CreatedAt.UTC().Format(time.RFC3339) }, ignored, ignored, ignored, ignored, false},
 	{"base", "updated_at", "2001-01-01T00:00:00Z", func(u *User) any { return u.UpdatedAt.UTC().Format(time.RFC3339) }, ignored, ignored, ignored, ignored, false},
@@ -45,6 +51,23 @@ var fieldRights = []struct {
 	{"admin", "plan", "gold", func(u *User) any { return u.Plan }, ignored, ignored, set, ignored, true},
 	{"read-only", "score", 1000, func(u *User) any { return u.Score }, ignored, ignored, ignored, ignored, true},
 	{"server-only", "notes", "eve", func(u *User) any { return u.Notes }, ignored, ignored, ignored, ignored, false},
+	// Other spellings, which encoding/json would take for the names.
+	{"misspelled", "IS_SUPERUSER", true, func(u *User) any { return u.IsSuperuser }, ignored, ignored, ignored, ignored, false},
+	{"misspelled", "IsSuperuser", true, func(u *User) any { return u.IsSuperuser }, ignored, ignored, ignored, ignored, false},
+	{"misspelled", "HashedPassword", "$argon2id$v=19$m=8,t=1,p=1$YQ$YQ", func(u *User) any { return u.HashedPassword }, ignored, ignored, ignored, ignored, false},
+	{"misspelled", "Plan", "gold", func(u *User) any { return u.Plan }, ignored, ignored, ignored, ignored, false},
+	{"misspelled", "Notes", "eve", func(u *User) any { return u.Notes }, ignored, ignored, ignored, ignored, false},
+	{"misspelled", "-", "eve", func(u *User) any { return u.Notes }, ignored, ignored, ignored, ignored, false},
+}
+
+const anotherPassword = "another password"
+
+// passwordOf is anotherPassword, if that is u's.
+func passwordOf(u *User) string {
+	if found, err := weakPasswords().Verify(context.Background(), u.HashedPassword, anotherPassword); err != nil || !found.OK {
+		return ""
+	}
+	return anotherPassword
 }
 
 // careless is a provider that knows everybody, and says whatever it is told to of
@@ -60,8 +83,13 @@ func (c *careless) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(said)
 }
 
+type providerStore interface {
+	usher.OAuthAccountStore
+	usher.OneTimeStore
+}
+
 // withProvider adds oauth's routes with a careless provider to a site.
-func (s *site) withProvider(t testing.TB) *careless {
+func (s *site) withProvider(t testing.TB, store providerStore) *careless {
 	t.Helper()
 	c := &careless{}
 	server := httptest.NewServer(c)
@@ -74,7 +102,7 @@ func (s *site) withProvider(t testing.TB) *careless {
 			Name: "careless", ClientID: "id", ClientSecret: "secret", VerifiedField: "email_verified",
 			AuthURL: server.URL + "/authorize", TokenURL: server.URL + "/token", UserInfoURL: server.URL + "/userinfo",
 		}},
-		Backend: "jwt", Accounts: s.db, OneTime: s.db, Secret: linkSecret, BaseURL: s.url,
+		Backend: "jwt", Accounts: store, OneTime: store, Secret: linkSecret, BaseURL: s.url,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -83,15 +111,16 @@ func (s *site) withProvider(t testing.TB) *careless {
 	return c
 }
 
-// signUp signs in with the provider, which says claims. They are in the queries, too.
-func (s *site) signUp(t testing.TB, c *careless, claims map[string]any) answer {
+// through goes through a flow with the provider, which says claims. They are in the
+// queries, too.
+func (s *site) through(t testing.TB, c *careless, flow string, claims map[string]any, headers ...string) answer {
 	t.Helper()
 	c.claims = claims
 	query := url.Values{}
 	for name, value := range claims {
 		query.Set(name, fmt.Sprint(value))
 	}
-	a := s.send(t, "GET", "/auth/careless/authorize?"+query.Encode(), nil).want(t, 200)
+	a := s.send(t, "GET", flow+"/authorize?"+query.Encode(), nil, headers...).want(t, 200)
 	var begun struct {
 		URL string `json:"authorization_url"`
 	}
@@ -99,7 +128,7 @@ func (s *site) signUp(t testing.TB, c *careless, claims map[string]any) answer {
 	cookie, _, _ := strings.Cut(a.header.Get("Set-Cookie"), ";")
 	query.Set("code", "x")
 	query.Set("state", mustURL(t, begun.URL).Query().Get("state"))
-	return s.send(t, "GET", "/auth/careless/callback?"+query.Encode(), nil, "Cookie: "+cookie).want(t, 200)
+	return s.send(t, "GET", flow+"/callback?"+query.Encode(), nil, append(headers, "Cookie: "+cookie)...).want(t, 200)
 }
 
 // Every kind of field by every route that writes users: what is set, what is
@@ -107,7 +136,7 @@ func (s *site) signUp(t testing.TB, c *careless, claims map[string]any) answer {
 func TestS_B14_RightsByFieldAndRoute(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	provider := s.withProvider(t)
+	provider := s.withProvider(t, s.db)
 	s.add(t, "root@example.com", asSuperuser)
 	admin := s.signedIn(t, "jwt", "root@example.com")
 	n := 0
@@ -115,12 +144,21 @@ func TestS_B14_RightsByFieldAndRoute(t *testing.T) {
 	asJSON := func(v any) string { return string(must(json.Marshal(v))) }
 	registered := s.stored(t, s.send(t, "POST", "/auth/register", registering(fresh())).wantUser(t, 201).ID)
 
+	plan, err := usher.FieldsOf[User]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, own := range plan.Custom() {
+		if name := cmp.Or(own.JSON, own.Column); !slices.ContainsFunc(fieldRights, func(f fieldRight) bool { return f.field == name }) {
+			t.Errorf("the table does not have %s", name)
+		}
+	}
 	table := &strings.Builder{}
 	row := func(cells ...any) { fmt.Fprintf(table, "%-12s %-16s %-9s %-16s %-18s %-14s %s\n", cells...) }
 	row("kind", "field", "register", "PATCH /users/me", "PATCH /users/{id}", "OAuth sign-up", "answered")
 	for _, f := range fieldRights {
 		// Of what each user has his own two users cannot be compared.
-		own := slices.Contains([]string{"id", "email", "hashed_password", "created_at", "updated_at"}, f.field)
+		own := slices.Contains([]string{"id", "email", "hashed_password", "HashedPassword", "created_at", "updated_at"}, f.field)
 		outcome := func(before, after *User, comparable bool) string {
 			switch was, is := asJSON(f.read(before)), asJSON(f.read(after)); {
 			case is == asJSON(f.sent):
@@ -168,7 +206,7 @@ func TestS_B14_RightsByFieldAndRoute(t *testing.T) {
 			if f.field != "id" { // which is the account's
 				claims["id"] = email
 			}
-			token := s.signUp(t, provider, claims).token("jwt")
+			token := s.through(t, provider, "/auth/careless", claims).token("jwt")
 			a := s.send(t, "GET", "/users/me", nil, carrying("jwt", token))
 			u := s.stored(t, a.wantUser(t, 200).ID)
 			if u.HashedPassword != "" || u.IsSuperuser || !u.IsActive || u.IsVerified != verified {
@@ -206,4 +244,85 @@ func TestS_B14_RightsByFieldAndRoute(t *testing.T) {
 	if _, err := s.db.UserByID(t.Context(), usher.ID("00000000-0000-4000-8000-000000000000")); err == nil {
 		t.Error("somebody has chosen his id")
 	}
+}
+
+// What else a user can send changes no more of him than it is for, whatever is in
+// it (B14). With -v it prints the table.
+func TestS_B14_OtherRoutesSetNoFields(t *testing.T) {
+	t.Parallel()
+	x := newFlows(t)
+	provider := x.withProvider(t, x.store)
+	all := func(more map[string]any) map[string]any {
+		body := map[string]any{}
+		for _, f := range fieldRights {
+			body[f.field] = f.sent
+		}
+		delete(body, "email") // which some of them are about
+		delete(body, "password")
+		for name, value := range more {
+			body[name] = value
+		}
+		return body
+	}
+	form := func(fields url.Values) url.Values {
+		for name, value := range all(nil) {
+			fields.Set(name, fmt.Sprint(value))
+		}
+		return fields
+	}
+	table := &strings.Builder{}
+	for _, test := range []struct {
+		method, path string
+		status       int
+		body         func(u *User, header string) any
+		changes      []string
+	}{
+		{"POST", "/auth/jwt/login", 200, func(u *User, _ string) any { return form(loginForm(u.Email, goodPassword)) }, nil},
+		{"POST", "/auth/cookie/login", 204, func(u *User, _ string) any { return form(loginForm(u.Email, goodPassword)) }, nil},
+		{"POST", "/auth/request-verify-token", 202, func(u *User, _ string) any { return all(map[string]any{"email": u.Email}) }, nil},
+		{"POST", "/auth/forgot-password", 202, func(u *User, _ string) any { return all(map[string]any{"email": u.Email}) }, nil},
+		{"POST", "/auth/verify", 200, func(u *User, _ string) any { return all(map[string]any{"token": x.verifyToken(t, u.Email)}) }, []string{"is_verified"}},
+		{"POST", "/auth/reset-password", 200, func(u *User, _ string) any {
+			return all(map[string]any{"token": x.resetToken(t, u.Email), "password": "the new password"})
+		}, []string{"hashed_password", "epoch"}},
+		{"POST", "/auth/confirm-email", 200, func(u *User, header string) any {
+			return all(map[string]any{"token": x.emailToken(t, header, "new."+u.Email)})
+		}, []string{"email", "is_verified", "epoch"}},
+		{"PATCH", "/users/{id}", 403, func(*User, string) any { return all(nil) }, nil},
+		{"DELETE", "/users/{id}", 403, func(*User, string) any { return all(nil) }, nil},
+		{"POST", "/auth/jwt/logout", 204, func(*User, string) any { return all(nil) }, nil},
+		{"GET", "/auth/associate/careless", 200, nil, []string{"epoch"}}, // the links mailed before end
+	} {
+		u := x.add(t, string(usher.NewID())+"@example.com", asUnverified)
+		header := x.signedIn(t, "jwt", u.Email)
+		var body any
+		if test.body != nil {
+			body = test.body(u, header)
+		}
+		before := x.stored(t, u.ID)
+		if body == nil {
+			claims := all(map[string]any{"email": u.Email, "email_verified": true, "sub": u.Email, "id": u.Email})
+			x.through(t, provider, test.path, claims, header)
+		} else {
+			query := "?" + form(url.Values{}).Encode()
+			x.send(t, test.method, strings.ReplaceAll(test.path, "{id}", string(u.ID))+query, body, header).want(t, test.status)
+		}
+		after := x.stored(t, u.ID)
+		changes := []string{}
+		for _, f := range fieldRights {
+			if f.kind != "misspelled" && f.field != "updated_at" && fmt.Sprint(f.read(before)) != fmt.Sprint(f.read(after)) {
+				changes = append(changes, f.field)
+			}
+		}
+		slices.Sort(changes)
+		slices.Sort(test.changes)
+		if !slices.Equal(changes, test.changes) {
+			t.Errorf("%s %s changes %q, want %q", test.method, test.path, changes, test.changes)
+		}
+		if after.IsSuperuser || !after.IsActive || after.HashedPassword == "$argon2id$v=19$m=8,t=1,p=1$YQ$YQ" {
+			t.Errorf("%s %s: %+v", test.method, test.path, after)
+		}
+		fmt.Fprintf(table, "%-6s %-28s %d  changes %s\n", test.method, test.path, test.status, strings.Join(changes, ", "))
+	}
+	t.Log("\n" + table.String())
 }

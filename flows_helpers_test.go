@@ -1,6 +1,7 @@
 package usher_test
 
 import (
+	"database/sql"
 	"fmt"
 	"maps"
 	"strings"
@@ -147,6 +148,11 @@ func (x *flows) dump(t testing.TB) string {
 	t.Helper()
 	db := x.open(t)
 	defer db.Close()
+	return dump(t, db)
+}
+
+func dump(t testing.TB, db *sql.DB) string {
+	t.Helper()
 	var b strings.Builder
 	for _, table := range []string{"users", "sessions", "outbox", "used_tokens"} {
 		rows, err := db.QueryContext(t.Context(), `SELECT * FROM `+table+` ORDER BY 1`)

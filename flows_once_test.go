@@ -63,23 +63,64 @@ func TestF28_SixtyFourRegistrations(t *testing.T) {
 	})
 }
 
-// Of many uses of one invitation at once one makes an account.
+// Of sixteen uses of one invitation at the same moment one makes an account (F29).
 func TestF29_InvitationOnce(t *testing.T) {
 	onEach(t, func(t *testing.T, on engine) {
 		x := newFlowsOn(t, on, configured(func(c *usher.Config[User]) { c.Registration.Closed = true }))
-		token := must(x.auth.NewInvitation(t.Context(), "ann@example.com", time.Hour))
-		answers := make([]answer, 16)
-		atOnce(16, func(i int) {
-			var err error
-			if answers[i], err = x.try(t.Context(), "POST", "/auth/register", registering("ann@example.com", "invitation", token)); err != nil {
-				t.Error(err)
+		for round := range 5 {
+			email := fmt.Sprintf("ann%d@example.com", round)
+			token := must(x.auth.NewInvitation(t.Context(), email, time.Hour))
+			answers := make([]answer, 16)
+			atOnce(16, func(i int) {
+				var err error
+				if answers[i], err = x.try(t.Context(), "POST", "/auth/register", registering(email, "invitation", token)); err != nil {
+					t.Error(err)
+				}
+				if answers[i].status == 201 {
+					answers[i].status = 200
+				}
+			})
+			once(t, answers, "REGISTER_USER_ALREADY_EXISTS", "REGISTER_BAD_INVITATION")
+			if users, err := x.db.ListUsers(t.Context(), usher.UserQuery{Limit: 100}); err != nil || len(users) != round+1 {
+				t.Errorf("%d users after round %d, %v", len(users), round, err)
 			}
-			if answers[i].status == 201 {
-				answers[i].status = 200
+		}
+	})
+}
+
+// Of sixteen uses of one link at the same moment one makes the new address the
+// user's (F29, G2).
+func TestF29_ConfirmEmailOnce(t *testing.T) {
+	onEach(t, func(t *testing.T, on engine) {
+		var hooks atomic.Int32
+		x := newFlowsOn(t, on, configured(func(c *usher.Config[User]) {
+			c.Hooks.AfterUpdate = func(_ context.Context, _ *User, members []string) {
+				if slices.Equal(members, []string{"email"}) {
+					hooks.Add(1)
+				}
 			}
-		})
-		once(t, answers, "REGISTER_USER_ALREADY_EXISTS", "REGISTER_BAD_INVITATION")
-		x.only(t)
+		}))
+		for round := range 5 {
+			email := fmt.Sprintf("ann%d@example.com", round)
+			ann := x.add(t, email)
+			token := x.emailToken(t, x.signedIn(t, "jwt", email), "new."+email)
+			x.sent(t)
+			hooks.Store(0)
+			answers := make([]answer, 16)
+			atOnce(16, func(i int) {
+				var err error
+				if answers[i], err = x.try(t.Context(), "POST", "/auth/confirm-email", map[string]any{"token": token}); err != nil {
+					t.Error(err)
+				}
+			})
+			once(t, answers, "VERIFY_USER_BAD_TOKEN")
+			if got := x.stored(t, ann.ID); got.Email != "new."+email || !got.IsVerified || got.Epoch != ann.Epoch+1 {
+				t.Errorf("the user is %+v", got)
+			}
+			if mails := x.sent(t); !slices.Equal(mails, []string{"email_changed " + email}) || hooks.Load() != 1 {
+				t.Errorf("mails %q, AfterUpdate ran %d times", mails, hooks.Load())
+			}
+		}
 	})
 }
 

@@ -126,3 +126,31 @@ func (s *spy) RevokeSessions(ctx context.Context, user usher.ID, keep string) (i
 	}
 	return s.Store.RevokeSessions(ctx, user, keep)
 }
+
+func (s *spy) ListUsers(ctx context.Context, q usher.UserQuery) ([]*User, error) {
+	if err := s.enter("ListUsers"); err != nil {
+		return nil, err
+	}
+	return s.Store.ListUsers(ctx, q)
+}
+
+func (s *spy) CreateSession(ctx context.Context, token usher.TokenHash, x usher.Session) error {
+	if err := s.enter("CreateSession"); err != nil {
+		return err
+	}
+	return s.Store.CreateSession(ctx, token, x)
+}
+
+func (s *spy) OAuthAccount(ctx context.Context, provider, accountID string) (usher.OAuthAccount, error) {
+	if err := s.enter("OAuthAccount"); err != nil {
+		return usher.OAuthAccount{}, err
+	}
+	return s.Store.OAuthAccount(ctx, provider, accountID)
+}
+
+func (s *spy) OAuthAccounts(ctx context.Context, user usher.ID) ([]usher.OAuthAccount, error) {
+	if err := s.enter("OAuthAccounts"); err != nil {
+		return nil, err
+	}
+	return s.Store.OAuthAccounts(ctx, user)
+}

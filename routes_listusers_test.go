@@ -116,28 +116,38 @@ func TestListUsers(t *testing.T) {
 	})
 }
 
-// Whoever reads page after page, while others register and are deleted, sees
-// everybody who was there all the time once, in the same order.
+// Whoever reads page after page, while others register, are deleted and are changed,
+// sees everybody who was there all the time once, in the same order.
 func TestListUsersWhileTheyChange(t *testing.T) {
 	onEach(t, func(t *testing.T, on engine) {
 		s := newSiteOn(t, on)
-		s.add(t, "root@example.com", asSuperuser)
+		root := s.add(t, "root@example.com", asSuperuser)
 		header := s.signedIn(t, "jwt", "root@example.com")
-		var steady []string
 		var fleeting []*User
+		steady := []usher.ID{root.ID}
 		for i := range 30 {
-			steady = append(steady, s.add(t, fmt.Sprintf("steady%d@example.com", i)).Email)
+			steady = append(steady, s.add(t, fmt.Sprintf("steady%d@example.com", i)).ID)
 			fleeting = append(fleeting, s.add(t, fmt.Sprintf("fleeting%d@example.com", i)))
 		}
-		var added, deleted atomic.Int32
-		done := make(chan struct{})
-		atOnce(3, func(i int) {
+		var added, deleted, changed atomic.Int32
+		var stopped atomic.Bool
+		atOnce(4, func(i int) {
 			switch i {
 			case 0:
-				defer close(done)
-				for range 5 {
-					seen := s.listAll(t, header, url.Values{"limit": {"7"}})
-					if got := slices.DeleteFunc(slices.Clone(seen), func(e string) bool { return !strings.HasPrefix(e, "steady") }); !slices.Equal(got, steady) {
+				defer stopped.Store(true)
+				for read := 0; read < 5 || added.Load()*deleted.Load()*changed.Load() == 0 && read < 1000; read++ {
+					var seen []usher.ID
+					for query := (url.Values{"limit": {"7"}}); ; {
+						p := s.list(t, header, query)
+						for _, u := range p.Items {
+							seen = append(seen, u.ID)
+						}
+						if p.Next == nil {
+							break
+						}
+						query.Set("after", string(*p.Next))
+					}
+					if got := slices.DeleteFunc(slices.Clone(seen), func(id usher.ID) bool { return !slices.Contains(steady, id) }); !slices.Equal(got, steady) {
 						t.Errorf("saw %q of the steady", got)
 					}
 					slices.Sort(seen)
@@ -146,17 +156,11 @@ func TestListUsersWhileTheyChange(t *testing.T) {
 					}
 				}
 			case 1:
-				for added.Load() < 200 {
+				for ; added.Load() < 200 && !stopped.Load(); added.Add(1) {
 					u := person(t, fmt.Sprintf("new%d@example.com", added.Load()))
 					if err := s.db.CreateUser(t.Context(), &u); err != nil {
 						t.Error(err)
 						return
-					}
-					added.Add(1)
-					select {
-					case <-done:
-						return
-					default:
 					}
 				}
 			case 2:
@@ -166,10 +170,22 @@ func TestListUsersWhileTheyChange(t *testing.T) {
 					}
 					deleted.Add(1)
 				}
+			case 3: // all that a list could be ordered by
+				for ; changed.Load() < 200 && !stopped.Load(); changed.Add(1) {
+					n := int(changed.Load())
+					email := fmt.Sprintf("%c%d@example.com", 'a'+n%26, n)
+					if _, err := s.auth.UpdateUser(t.Context(), steady[1+n%30], usher.Change[User]{
+						Email: &email, IsVerified: new(n%2 == 0), Set: func(u *User) { u.Plan, u.Score = email, -n },
+					}); err != nil {
+						t.Error(err)
+						return
+					}
+				}
 			}
 		})
-		if added.Load() == 0 || deleted.Load() == 0 {
-			t.Errorf("%d came and %d went meanwhile", added.Load(), deleted.Load())
+		t.Logf("%d came, %d went and %d were changed meanwhile", added.Load(), deleted.Load(), changed.Load())
+		if added.Load() == 0 || deleted.Load() == 0 || changed.Load() == 0 {
+			t.Error("not all of that happened")
 		}
 	})
 }

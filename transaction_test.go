@@ -6,44 +6,25 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"usher"
-	"usher/internal/testservices"
 	"usher/sqlstore"
-	"usher/sqlstore/mysql"
-	"usher/sqlstore/postgres"
-	"usher/sqlstore/sqlite"
 )
 
-// onEachDatabase runs a test with a new store of every kind of SQL database.
+// onEachDatabase runs a test with a new store on every engine.
 func onEachDatabase(t *testing.T, test func(t *testing.T, db *sqlstore.Store[User])) {
-	t.Parallel()
-	for name, open := range map[string]func(t *testing.T) (*sqlstore.Store[User], error){
-		"SQLite": func(t *testing.T) (*sqlstore.Store[User], error) {
-			return sqlite.Open[User](t.Context(), filepath.Join(t.TempDir(), "test.db"))
-		},
-		"PostgreSQL": func(t *testing.T) (*sqlstore.Store[User], error) {
-			return postgres.Open[User](t.Context(), testservices.Postgres(t))
-		},
-		"MariaDB": func(t *testing.T) (*sqlstore.Store[User], error) {
-			return mysql.Open[User](t.Context(), testservices.MariaDB(t))
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			db, err := open(t)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { db.Close() })
-			test(t, db)
-		})
-	}
+	onEach(t, func(t *testing.T, on engine) {
+		db, err := on(t, &site{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { db.Close() })
+		test(t, db)
+	})
 }
 
 // told is what an application is told of flows, in order.
