@@ -130,6 +130,22 @@ func TestUserInfoValues(t *testing.T) {
 	}
 }
 
+// TestSeveralEmailFields: the first that has an address counts (Microsoft).
+func TestSeveralEmailFields(t *testing.T) {
+	t.Parallel()
+	for fields, status := range map[string]int{"mail email": 204, "id email": 204, "email mail": 204, "mail id": 400} {
+		s := newSite(t, options{oauth: func(s *site, c *oauth.Config[User]) {
+			p := s.plain("several")
+			p.EmailField = fields
+			c.Providers = append(c.Providers, p)
+		}})
+		s.provider.SetUser(ushertest.ProviderUser{ID: "7", Email: "ann@example.com"})
+		if a := s.browser().flow(t, "/auth/several"); a.StatusCode != status {
+			t.Errorf("%s: %s %s, want %d", fields, a.Status, a.body, status)
+		}
+	}
+}
+
 // TestGitHubEmails: the primary address counts.
 func TestGitHubEmails(t *testing.T) {
 	t.Parallel()
