@@ -1,12 +1,15 @@
 package oauth_test
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"usher"
 	"usher/oauth"
 	"usher/ushertest"
 )
@@ -125,6 +128,33 @@ func TestUserInfoValues(t *testing.T) {
 				if links := s.links(t, s.stored(t, test.user.Email).ID); len(links) != 1 || links[0].AccountID != test.id {
 					t.Errorf("%+v", links)
 				}
+			}
+		})
+	}
+}
+
+// TestF35_NewUserFails: whatever NewUser does is no 500, and leaves no user.
+func TestF35_NewUserFails(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		does   func() error
+		status int
+		detail string
+	}{
+		"panics":           {func() error { panic("broken") }, 503, "Service Unavailable"},
+		"nil dereference":  {func() error { return errors.New((*User)(nil).Email) }, 503, "Service Unavailable"},
+		"fails":            {func() error { return errors.New("no route to the directory") }, 503, "Service Unavailable"},
+		"does not find it": {func() error { return usher.ErrNotFound }, 503, "Service Unavailable"},
+		"vetoes":           {func() error { return &usher.Error{Status: 403, Code: "NO_STAFF"} }, 403, "NO_STAFF"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, options{oauth: func(_ *site, c *oauth.Config[User]) {
+				c.NewUser = func(context.Context, *User, oauth.Identity) error { return test.does() }
+			}})
+			expect(t, s.browser().flow(t, "/auth/fake"), test.status, test.detail)
+			if n := s.userCount(t); n != 0 {
+				t.Errorf("%d users", n)
 			}
 		})
 	}
