@@ -58,7 +58,8 @@ func (a *Auth[U]) confirmFirst(user *U, change *Change[U]) {
 	if a.config.Outbox == nil || a.config.InsecureUnconfirmedEmailChange || change.Email == nil || sameEmail(*change.Email, a.fields.Base(user).Email) {
 		return
 	}
-	change.asks, change.Email = *change.Email, nil
+	change.asks, _, _ = parseEmail(*change.Email) // readChange has checked it
+	change.Email = nil
 	change.members = slices.DeleteFunc(change.members, func(name string) bool { return name == "email" })
 }
 
