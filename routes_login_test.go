@@ -223,7 +223,7 @@ func TestDefect_D_LoginNeverRepeatsThePassword(t *testing.T) {
 
 // Whoever does not have the right password of an active user learns nothing but
 // that, from status, headers and body (B1); and each way of failing costs
-// exactly one hash (B4, A13, A14).
+// exactly one hash (B4, A13, A14, DEFECTS B and G).
 func TestS_B1_LoginFailuresLookTheSame(t *testing.T) {
 	t.Parallel()
 	for _, backend := range allBackends {

@@ -43,7 +43,8 @@ func paramsOf(t testing.TB, address string) (names []string, values url.Values) 
 	return names, u.Query()
 }
 
-// TestS_H2_Authorize: the parameters are FastAPI Users', in its order, and PKCE's.
+// TestS_H2_Authorize: the parameters are FastAPI Users', in its order, and PKCE's
+// (DEFECTS F).
 func TestS_H2_Authorize(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, options{})

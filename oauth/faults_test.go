@@ -14,7 +14,7 @@ import (
 	"usher/ushertest"
 )
 
-// TestS_H11_ProviderFaults: row 118, no answer of a provider is a 500, none takes
+// TestS_H11_ProviderFaults: row 118 and DEFECTS G, no answer of a provider is a 500, none takes
 // long or much.
 func TestS_H11_ProviderFaults(t *testing.T) {
 	t.Parallel()
