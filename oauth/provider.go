@@ -150,7 +150,7 @@ func (p *provider) scopes(wanted []string) []string {
 		scopes = wanted
 	}
 	if p.Issuer != "" && !slices.Contains(scopes, "openid") {
-		scopes = append([]string{"openid"}, scopes...)
+		scopes = append([]string{"openid"}, slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return s == "" })...)
 	}
 	return scopes
 }
