@@ -95,7 +95,7 @@ func TestS_H11_Memory(t *testing.T) {
 	}
 }
 
-// TestUserInfoValues: what a provider may say of somebody.
+// TestUserInfoValues: what a provider may say of somebody (row 52).
 func TestUserInfoValues(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
