@@ -3,6 +3,8 @@ package usher_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -38,6 +40,28 @@ func TestDefect_D_WhatErrorsRepeat(t *testing.T) {
 		a.json(t, &invalid)
 		if got := string(invalid.Detail[0].Input); got != test.input {
 			t.Errorf("%s %s: input %s, want %s", test.path, test.body, got, test.input)
+		}
+	}
+}
+
+// Faults come in the order of FastAPI Users' models, which clients show them in.
+func TestOrderOfFaults(t *testing.T) {
+	t.Parallel()
+	s, u, header := rootSite(t)
+	body := map[string]any{"first_name": 1, "is_active": "x", "is_superuser": "x", "is_verified": "x", "email": "x", "password": 1}
+	flags := []string{"is_active", "is_superuser", "is_verified", "first_name"}
+	for request, first := range map[string][]string{
+		"POST /auth/register": {"email", "password"}, "PATCH /users/me": {"password", "email"}, "PATCH /users/" + string(u.ID): {"password", "email"},
+	} {
+		method, path, _ := strings.Cut(request, " ")
+		var invalid struct{ Detail []struct{ Loc []string } }
+		s.send(t, method, path, body, header).want(t, 422).json(t, &invalid)
+		var got []string
+		for _, fault := range invalid.Detail {
+			got = append(got, fault.Loc[1])
+		}
+		if want := append(first, flags...); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", request, got, want)
 		}
 	}
 }
