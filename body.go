@@ -280,7 +280,7 @@ func (a *Auth[U]) readForm(w http.ResponseWriter, r *http.Request) (url.Values, 
 		if params["boundary"] == "" {
 			return nil, errNoBoundary
 		}
-		return parseMultipart(string(raw), params["boundary"]), nil
+		return parseMultipart(string(raw), params["boundary"])
 	}
 	return url.Values{}, nil
 }
@@ -341,18 +341,26 @@ func formUnescape(s string) string {
 }
 
 // parseMultipart returns the complete text parts. A part that breaks off is
-// none.
-func parseMultipart(s, boundary string) url.Values {
+// none. Nothing may stand before the first: another program could read the parts of
+// another boundary there.
+func parseMultipart(s, boundary string) (url.Values, error) {
 	form := url.Values{}
+	start := strings.TrimLeft(s, "\r\n")
+	if rest, found := strings.CutPrefix(start, "--"+boundary); start != "" && !(found && (strings.HasPrefix(rest, "\r\n") || strings.HasPrefix(rest, "--"))) {
+		return nil, errBodyBroken
+	}
 	reader := multipart.NewReader(strings.NewReader(s), boundary)
 	for {
 		part, err := reader.NextPart()
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return form, nil
+		}
 		if err != nil {
-			return form
+			return nil, errBodyBroken
 		}
 		value, err := io.ReadAll(part)
 		if err != nil {
-			return form
+			return form, nil
 		}
 		if part.FileName() == "" {
 			form.Add(part.FormName(), string(value))
