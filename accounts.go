@@ -192,7 +192,11 @@ func (a *Auth[U]) apply(ctx context.Context, old *U, change Change[U], hash *str
 		}
 	}
 	if change.Password != nil {
-		if err := a.checkPassword(ctx, &changed, *change.Password, "UPDATE_USER_INVALID_PASSWORD"); err != nil {
+		judged := changed // by the address that the user is to have
+		if change.asks != "" {
+			a.fields.Base(&judged).Email = change.asks
+		}
+		if err := a.checkPassword(ctx, &judged, *change.Password, "UPDATE_USER_INVALID_PASSWORD"); err != nil {
 			return nil, err
 		}
 	}

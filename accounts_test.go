@@ -346,7 +346,7 @@ func TestHooksVeto(t *testing.T) {
 }
 
 // When the gate is busy an account flow fails without a trace, and says how soon
-// to try again (F20, P10).
+// to try again (F20, P10, DEFECTS C).
 func TestF20_AccountsWhileTheGateIsBusy(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, narrowGate)

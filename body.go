@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math"
 	"mime"
 	"mime/multipart"
 	"net/http"
@@ -55,6 +56,7 @@ func (a *Auth[U]) readBody(w http.ResponseWriter, r *http.Request) ([]byte, erro
 // body is a decoded request body: its members, and what was wrong with them.
 type body struct {
 	members map[string]json.RawMessage // nil if the body is no object
+	whole   json.RawMessage            // of which they are, if it may be repeated
 	faults  []FieldError
 	twice   bool // a member was given twice
 }
@@ -67,17 +69,17 @@ func (a *Auth[U]) readJSON(w http.ResponseWriter, r *http.Request) (*body, error
 	if err != nil {
 		return nil, err
 	}
-	faulty := func(kind, msg string, loc ...any) (*body, error) {
-		return &body{faults: []FieldError{{Type: kind, Loc: append([]any{"body"}, loc...), Msg: msg}}}, nil
+	faulty := func(kind, msg string, input json.RawMessage, loc ...any) (*body, error) {
+		return &body{faults: []FieldError{{Type: kind, Loc: append([]any{"body"}, loc...), Msg: msg, Input: input}}}, nil
 	}
 	const notObject = "Input should be a valid dictionary or object to extract fields from"
 	switch {
 	case len(raw) == 0:
-		return faulty("missing", "Field required")
+		return faulty("missing", "Field required", nil)
 	case !isJSONType(r.Header.Get("Content-Type")):
 		// Also keeps forms of other sites out, which cannot send this type
 		// without asking first (CVE-2021-32677).
-		return faulty("model_attributes_type", notObject)
+		return faulty("model_attributes_type", notObject, nil)
 	case !utf8.Valid(raw):
 		return nil, errBodyBroken
 	}
@@ -87,13 +89,13 @@ func (a *Auth[U]) readJSON(w http.ResponseWriter, r *http.Request) (*body, error
 	var twice *duplicateMember
 	switch {
 	case err == nil:
-		return &body{members: members}, nil
+		return &body{members: members, whole: openly(members, raw)}, nil
 	case string(raw) == "null":
-		return faulty("missing", "Field required")
+		return faulty("missing", "Field required", nil)
 	case errors.Is(err, errNotObject):
-		return faulty("model_attributes_type", notObject)
+		return faulty("model_attributes_type", notObject, without(`"`, raw))
 	case errors.As(err, &twice):
-		b, err := faulty("value_error", "Value error, the field is given more than once", twice.name)
+		b, err := faulty("value_error", "Value error, the field is given more than once", nil, twice.name)
 		b.twice = true
 		return b, err
 	case errors.As(err, &syntax):
@@ -118,7 +120,7 @@ func (b *body) text(name string, required, secret bool) *string {
 	raw, present := b.members[name]
 	if !present {
 		if required && b.members != nil {
-			b.fault(name, "missing", "Field required", nil)
+			b.fault(name, "missing", "Field required", b.whole)
 		}
 		return nil
 	}
@@ -131,8 +133,8 @@ func (b *body) text(name string, required, secret bool) *string {
 	}
 	var s *string
 	if err := json.Unmarshal(raw, &s); err != nil || s == nil {
-		if secret {
-			raw = nil
+		if secret { // which somebody may have taken for a number
+			raw = without(`"0123456789`, raw)
 		}
 		b.fault(name, "string_type", "Input should be a valid string", raw)
 		return nil
@@ -146,6 +148,10 @@ func (b *body) flag(name string) *bool {
 	if !present || string(raw) == "null" {
 		return nil
 	}
+	if hasLoneSurrogate(raw) {
+		b.fault(name, "string_unicode", "Input should be a valid string, unable to parse raw data as a unicode string", nil)
+		return nil
+	}
 	var value any
 	_ = json.Unmarshal(raw, &value) // valid JSON: jsonMembers has read it
 	var spelled string
@@ -153,12 +159,12 @@ func (b *body) flag(name string) *bool {
 	case bool:
 		return &v
 	case float64:
-		if v != 0 && v != 1 {
-			b.fault(name, "bool_parsing", "Input should be a valid boolean, unable to interpret input", raw)
-			return nil
+		if v == math.Trunc(v) && math.Abs(v) < 1<<63 { // any whole number is a word to Pydantic
+			spelled = strconv.FormatInt(int64(v), 10)
+			break
 		}
-		is := v == 1
-		return &is
+		b.fault(name, "bool_type", "Input should be a valid boolean", raw)
+		return nil
 	case string:
 		spelled = strings.ToLower(v)
 	default:
@@ -175,6 +181,26 @@ func (b *body) flag(name string) *bool {
 	}
 	b.fault(name, "bool_parsing", "Input should be a valid boolean, unable to interpret input", raw)
 	return nil
+}
+
+// without returns raw, to be repeated in an error, unless it is long or contains one
+// of these characters.
+func without(characters string, raw json.RawMessage) json.RawMessage {
+	if len(raw) > maxEcho || bytes.ContainsAny(raw, characters) || !json.Valid(raw) {
+		return nil
+	}
+	return raw
+}
+
+// openly returns a body that may be repeated: none of its members can be a secret,
+// not even one whose name was misspelled.
+func openly(members map[string]json.RawMessage, raw json.RawMessage) json.RawMessage {
+	for name := range members {
+		if name != "email" && name != "is_active" && name != "is_superuser" && name != "is_verified" {
+			return nil
+		}
+	}
+	return without("", raw)
 }
 
 // fault notes what is wrong with a member. Its value is repeated unless it is
@@ -223,9 +249,12 @@ func (b *body) err() error {
 	return &ValidationError{Fields: b.faults}
 }
 
+// maxEcho is the longest value that an error repeats, in bytes.
+const maxEcho = 256
+
 // echo repeats a value in an error, unless it is long.
 func echo(s string) json.RawMessage {
-	if len(s) > 256 {
+	if len(s) > maxEcho {
 		return nil
 	}
 	raw, _ := json.Marshal(s) // a string always is JSON
@@ -251,7 +280,7 @@ func (a *Auth[U]) readForm(w http.ResponseWriter, r *http.Request) (url.Values, 
 		if params["boundary"] == "" {
 			return nil, errNoBoundary
 		}
-		return parseMultipart(string(raw), params["boundary"]), nil
+		return parseMultipart(string(raw), params["boundary"])
 	}
 	return url.Values{}, nil
 }
@@ -312,18 +341,26 @@ func formUnescape(s string) string {
 }
 
 // parseMultipart returns the complete text parts. A part that breaks off is
-// none.
-func parseMultipart(s, boundary string) url.Values {
+// none. Nothing may stand before the first: another program could read the parts of
+// another boundary there.
+func parseMultipart(s, boundary string) (url.Values, error) {
 	form := url.Values{}
+	start := strings.TrimLeft(s, "\r\n")
+	if rest, found := strings.CutPrefix(start, "--"+boundary); start != "" && !(found && (strings.HasPrefix(rest, "\r\n") || strings.HasPrefix(rest, "--"))) {
+		return nil, errBodyBroken
+	}
 	reader := multipart.NewReader(strings.NewReader(s), boundary)
 	for {
 		part, err := reader.NextPart()
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return form, nil
+		}
 		if err != nil {
-			return form
+			return nil, errBodyBroken
 		}
 		value, err := io.ReadAll(part)
 		if err != nil {
-			return form
+			return form, nil
 		}
 		if part.FileName() == "" {
 			form.Add(part.FormName(), string(value))

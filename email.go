@@ -16,6 +16,10 @@ const (
 	maxEmailInput = 2048 // in characters, as FastAPI Users
 )
 
+// sameInAnyCase are the mailboxes that RFC 2142 names. They are stored in lower case,
+// as by FastAPI Users.
+var sameInAnyCase = strings.Fields("info marketing sales support abuse noc security postmaster hostmaster usenet news webmaster www uucp ftp")
+
 // EmailKey returns the normal form of an e-mail address, under which it is
 // unique and looked up: NFKC, then case-folded, the domain in its Unicode form.
 // The key of a key is the key itself. The error says what is wrong with the
@@ -53,8 +57,11 @@ func parseEmail(address string) (stored, key string, err error) {
 	if err := checkEmailUser(folded); err != nil {
 		return "", "", err
 	}
-	if len(user)+1+len(ascii) > maxEmail || len(folded)+1+len(domain) > maxEmail {
-		return "", "", emailFault("The email address is too long.")
+	if over := max(len(user)+len(ascii), len(folded)+len(domain)) + 1 - maxEmail; over > 0 {
+		return "", "", emailFault("The email address is too long " + tooMany(over) + ".")
+	}
+	if lower := strings.ToLower(user); slices.Contains(sameInAnyCase, lower) {
+		user = lower
 	}
 	return user + "@" + domain, folded + "@" + domain, nil
 }
@@ -89,10 +96,10 @@ func checkEmailUser(user string) error {
 		return err
 	}
 	switch {
-	case strings.HasPrefix(user, "."):
-		return emailFault("An email address cannot start with a period.")
 	case strings.HasSuffix(user, "."):
 		return emailFault("An email address cannot have a period immediately before the @-sign.")
+	case strings.HasPrefix(user, "."):
+		return emailFault("An email address cannot start with a period.")
 	case strings.Contains(user, ".."):
 		return emailFault("An email address cannot have two periods in a row.")
 	}
@@ -122,22 +129,43 @@ func keep(f func(rune) bool) func(rune) rune {
 	}
 }
 
-// spell names characters for an error.
+// spell names characters for an error, in the words of Unicode where a reader would
+// see nothing.
 func spell(bad string) string {
-	runes := []rune(bad)
-	slices.Sort(runes)
 	var names []string
-	for _, c := range slices.Compact(runes) {
+	for _, c := range bad {
+		name := "'" + string(c) + "'"
 		switch {
-		case c == ' ':
-			names = append(names, "SPACE")
-		case unicode.IsPrint(c):
-			names = append(names, "'"+string(c)+"'")
-		default:
-			names = append(names, fmt.Sprintf("U+%04X", c))
+		case invisible[c] != "":
+			name = invisible[c]
+		case c == '\'':
+			name = `"'"`
+		case c == '\\':
+			name = `'\\'`
+		case !unicode.IsPrint(c):
+			name = fmt.Sprintf("U+%04X", c)
 		}
+		names = append(names, name)
 	}
-	return strings.Join(names, ", ")
+	slices.Sort(names)
+	return strings.Join(slices.Compact(names), ", ")
+}
+
+// invisible are the characters that get into addresses with copy and paste.
+var invisible = map[rune]string{
+	' ': "SPACE", '\u00a0': "NO-BREAK SPACE", '\u00ad': "SOFT HYPHEN", '\u3000': "IDEOGRAPHIC SPACE",
+	'\u200b': "ZERO WIDTH SPACE", '\u200c': "ZERO WIDTH NON-JOINER", '\u200d': "ZERO WIDTH JOINER",
+	'\u200e': "LEFT-TO-RIGHT MARK", '\u200f': "RIGHT-TO-LEFT MARK", '\u2028': "LINE SEPARATOR", '\u2029': "PARAGRAPH SEPARATOR",
+	'\u202a': "LEFT-TO-RIGHT EMBEDDING", '\u202b': "RIGHT-TO-LEFT EMBEDDING", '\u202c': "POP DIRECTIONAL FORMATTING",
+	'\u202d': "LEFT-TO-RIGHT OVERRIDE", '\u202e': "RIGHT-TO-LEFT OVERRIDE", '\u2060': "WORD JOINER", '\ufeff': "ZERO WIDTH NO-BREAK SPACE",
+}
+
+// tooMany says by how much something is too long.
+func tooMany(characters int) string {
+	if characters == 1 {
+		return "(1 character too many)"
+	}
+	return fmt.Sprintf("(%d characters too many)", characters)
 }
 
 // isAtext tells whether c is one of RFC 5322's atext.

@@ -19,6 +19,13 @@ func TestStoredEmail(t *testing.T) {
 		{"ａ@ｅｘａｍｐｌｅ．com", "ａ@example.com"},
 		{"\uab70@example.com", "\uab70@example.com"},
 		{"m\u0130ke@example.com", "m\u0130ke@example.com"},
+		{"POSTMASTER@example.com", "postmaster@example.com"}, // RFC 2142
+		{"Info@Example.com", "info@example.com"},
+		{"Info.x@example.com", "Info.x@example.com"},
+		{"ＩＮＦＯ@example.com", "ＩＮＦＯ@example.com"},
+		{"a@STRA\u1e9eE.example", "a@stra\u00dfe.example"},
+		{"a@l\u00b7l.example", "a@l\u00b7l.example"},
+		{"a@\u30a2\u30fb\u30a4.example", "a@\u30a2\u30fb\u30a4.example"},
 		{"\ufb01@stra\u00dfe.example", "\ufb01@stra\u00dfe.example"},
 	} {
 		stored, key, err := parseEmail(test.typed)

@@ -142,6 +142,12 @@ func TestS_B12_EmailKeyRefused(t *testing.T) {
 		{"private use", "a\ue000@example.com"},
 		{"invalid UTF-8", "a\xff@example.com"},
 		{"surrogate", "a\xed\xa0\x80@example.com"},
+		{"middle dot between others than l", "a@x\u00b7y.example"}, // RFC 5892 appendix A
+		{"katakana middle dot among Latin", "a@x\u30fby.example"},
+		{"Greek numeral sign before Latin", "a@\u0375x.example"},
+		{"old Hangul", "a@x\u1100.example"},
+		{"enclosing mark", "a@x\u0488.example"},
+		{"hyphens at 3 and 4, beyond ASCII", "a@\u0915\u094d--x.example"},
 		{"label of 64", "a@" + strings.Repeat("d", 64) + ".com"},
 		{"255 in all", strings.Repeat("l", 64) + "@" + long + "." + long + "." + long + ".aaaa.cc"},
 		{"1 MiB", strings.Repeat("a", 1<<20) + "@example.com"},
@@ -151,6 +157,30 @@ func TestS_B12_EmailKeyRefused(t *testing.T) {
 			t.Errorf("%s: EmailKey(%+.80q) = %+q, want an error", test.name, test.address, key)
 		} else if key != "" || err.Error() == "" {
 			t.Errorf("%s: EmailKey(%+.80q) = %+q, %q, want no key and a reason", test.name, test.address, key, err)
+		}
+	}
+}
+
+// Clients show these sentences, which are FastAPI Users' (recording email.corpus).
+func TestEmailSentences(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("d", 60)
+	for address, want := range map[string]string{
+		"a@.":                                   "An email address cannot end with a period.",
+		".@example.com":                         "An email address cannot have a period immediately before the @-sign.",
+		"a@-.com-":                              "An email address cannot end with a hyphen.",
+		"a@example.com (x)":                     "The part after the @-sign contains invalid characters: '(', ')', SPACE.",
+		`a\"@example.com`:                       `The email address contains invalid characters before the @-sign: '"', '\\'.`,
+		"a@ex'mple.com":                         `The part after the @-sign contains invalid characters: "'".`,
+		"a\u00a0b@example.com":                  "The email address contains unsafe characters: NO-BREAK SPACE.",
+		"a\u200b\u202eb@example.com":            "The email address contains unsafe characters: RIGHT-TO-LEFT OVERRIDE, ZERO WIDTH SPACE.",
+		"a\u0378b@example.com":                  "The email address contains unsafe characters: U+0378.",
+		"a@" + strings.Repeat("d", 65) + ".com": "After the @-sign, periods cannot be separated by so many characters (2 characters too many).",
+		"a@" + strings.Repeat(long+".", 4) + strings.Repeat("d", 20) + ".com":   "The email address is too long after the @-sign (15 characters too many).",
+		strings.Repeat("l", 64) + "@" + strings.Repeat(long+".", 3) + "aaaa.cc": "The email address is too long (1 character too many).",
+	} {
+		if _, err := usher.EmailKey(address); err == nil || err.Error() != want {
+			t.Errorf("EmailKey(%+q): %v, want %s", address, err, want)
 		}
 	}
 }

@@ -10,6 +10,11 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
+const (
+	maxDomain = 253 // in bytes, of what DNS has
+	maxLabel  = 63
+)
+
 // domains maps and judges domain names: idna.Lookup, and no label empty or
 // longer than DNS can hold.
 var domains = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.VerifyDNSLength(true))
@@ -34,36 +39,53 @@ func parseDomain(domain string) (name, ascii string, err error) {
 	if err := checkLabels(strings.ReplaceAll(norm.NFKC.String(domain), "\u3002", ".")); err != nil {
 		return "", "", err
 	}
-	ascii, err = domains.ToASCII(domain)
+	// U+1E9E is the capital of ß since Unicode 15.1, and no ss.
+	ascii, err = domains.ToASCII(strings.ReplaceAll(domain, "\u1e9e", "\u00df"))
+	if err := checkLengths(ascii); err != nil { // ascii is also there if it is too long for DNS
+		return "", "", err
+	}
 	if err != nil {
 		return "", "", emailFault("The part after the @-sign is invalid.")
 	}
 	name, err = domains.ToUnicode(ascii)
-	if err != nil || strings.ContainsFunc(name, isNoDomainRune) {
+	if err != nil || !isIDNA2008(name) {
 		return "", "", emailFault("The part after the @-sign is invalid.")
 	}
 	return name, ascii, checkTopLevel(ascii)
 }
 
+// checkLengths says what DNS (RFC 1035 §2.3.4) has no room for.
+func checkLengths(ascii string) error {
+	if over := len(ascii) - maxDomain; over > 0 {
+		return emailFault("The email address is too long after the @-sign " + tooMany(over) + ".")
+	}
+	for label := range strings.SplitSeq(ascii, ".") {
+		if over := len(label) - maxLabel; over > 0 {
+			return emailFault("After the @-sign, periods cannot be separated by so many characters " + tooMany(over) + ".")
+		}
+	}
+	return nil
+}
+
 func checkLabels(domain string) error {
 	switch {
-	case strings.HasPrefix(domain, "."):
-		return emailFault("An email address cannot have a period immediately after the @-sign.")
 	case strings.HasSuffix(domain, "."):
 		return emailFault("An email address cannot end with a period.")
-	case strings.HasPrefix(domain, "-"):
-		return emailFault("An email address cannot have a hyphen immediately after the @-sign.")
-	case strings.HasSuffix(domain, "-"):
-		return emailFault("An email address cannot end with a hyphen.")
+	case strings.HasPrefix(domain, "."):
+		return emailFault("An email address cannot have a period immediately after the @-sign.")
 	case strings.Contains(domain, ".."):
 		return emailFault("An email address cannot have two periods in a row.")
+	case strings.HasSuffix(domain, "-"):
+		return emailFault("An email address cannot end with a hyphen.")
+	case strings.HasPrefix(domain, "-"):
+		return emailFault("An email address cannot have a hyphen immediately after the @-sign.")
 	case strings.Contains(domain, ".-") || strings.Contains(domain, "-."):
 		return emailFault("An email address cannot have a period and a hyphen next to each other.")
 	case len(domain) > 4*maxEmail:
 		return emailFault("The email address is too long after the @-sign.")
 	}
 	for label := range strings.SplitSeq(domain, ".") {
-		if len(label) > 3 && label[2:4] == "--" && !strings.EqualFold(label[:2], "xn") {
+		if r := []rune(label); len(r) > 3 && string(r[2:4]) == "--" && !strings.EqualFold(string(r[:2]), "xn") {
 			return emailFault("An email address cannot have two letters followed by two dashes immediately after the @-sign or after a period, except Punycode.")
 		}
 	}
@@ -83,14 +105,44 @@ func checkTopLevel(ascii string) error {
 	return nil
 }
 
-// isNoDomainRune tells whether IDNA 2008 (RFC 5892) keeps c out of domain names,
-// which UTS 46 does not: symbols and punctuation.
-func isNoDomainRune(c rune) bool {
-	if c < utf8.RuneSelf {
-		return false // checked by then
+// isIDNA2008 tells whether RFC 5892 allows all characters of a domain where they are,
+// of which UTS 46 allows more: symbols, punctuation, the parts of old Hangul.
+func isIDNA2008(domain string) bool {
+	for label := range strings.SplitSeq(domain, ".") {
+		runes := []rune(label)
+		for i, c := range runes {
+			switch {
+			case c < utf8.RuneSelf: // checked by then
+			case unicode.In(c, unicode.Me, oldHangul), !unicode.In(c, unicode.L, unicode.M, unicode.Nd) && !isAllowedAt(runes, i):
+				return false
+			}
+		}
 	}
-	return !unicode.In(c, unicode.L, unicode.M, unicode.Nd) && !strings.ContainsRune("\u00b7\u0375\u05f3\u05f4\u0f0b\u3007\u30fb", c)
+	return true
 }
+
+// isAllowedAt judges the characters that are neither letters, marks nor digits (RFC
+// 5892 appendix A and §2.6).
+func isAllowedAt(label []rune, i int) bool {
+	next := func(in *unicode.RangeTable) bool { return i+1 < len(label) && unicode.Is(in, label[i+1]) }
+	before := func(in *unicode.RangeTable) bool { return i > 0 && unicode.Is(in, label[i-1]) }
+	switch label[i] {
+	case '\u00b7': // between two l, in Catalan
+		return i > 0 && i+1 < len(label) && label[i-1] == 'l' && label[i+1] == 'l'
+	case '\u0375':
+		return next(unicode.Greek)
+	case '\u05f3', '\u05f4':
+		return before(unicode.Hebrew)
+	case '\u30fb':
+		return slices.ContainsFunc(label, func(c rune) bool { return unicode.In(c, unicode.Hiragana, unicode.Katakana, unicode.Han) })
+	case '\u0f0b', '\u3007':
+		return true
+	}
+	return false
+}
+
+// oldHangul are letters of which syllables were made (RFC 5892 §2.9).
+var oldHangul = &unicode.RangeTable{R16: []unicode.Range16{{0x1100, 0x11ff, 1}, {0xa960, 0xa97c, 1}, {0xd7b0, 0xd7fb, 1}}}
 
 func isHostByte(c rune) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-'

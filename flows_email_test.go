@@ -250,6 +250,8 @@ func TestS_A8_AskingForAnotherAddress(t *testing.T) {
 	x.send(t, "PATCH", "/users/me", m{"email": "new@example.com"}, header).wantInvalid(t, "body.current_password")
 	x.send(t, "PATCH", "/users/me", m{"email": "new@example.com", "current_password": "wrong"}, header).wantDetail(t, 400, "UPDATE_USER_BAD_CURRENT_PASSWORD")
 	x.send(t, "PATCH", "/users/me", m{"email": "new@example.com", "current_password": goodPassword, "password": "short"}, header).wantReason(t, "UPDATE_USER_INVALID_PASSWORD", "Password should be at least 8 characters")
+	// It is judged by the new address, as where that takes effect at once (DEFECTS J).
+	x.send(t, "PATCH", "/users/me", m{"email": " new@Example.com", "current_password": goodPassword, "password": "xNEW@example.comx"}, header).wantReason(t, "UPDATE_USER_INVALID_PASSWORD", "Password should not contain e-mail")
 	x.send(t, "PATCH", "/users/me", m{"email": "x", "current_password": goodPassword}, header).wantInvalid(t, "body.email")
 	x.store.fail("AddMessage", errOutage)
 	x.send(t, "PATCH", "/users/me", m{"email": "new@example.com", "current_password": goodPassword, "first_name": "Ann"}, header).want(t, 503)

@@ -107,7 +107,7 @@ func hiding(_ testing.TB, _ *site, c *usher.Config[User]) {
 
 // Nothing that a stranger can ask tells whether somebody has an address, nor what
 // kind of user that is: not the status, body, headers or cookies, and not the
-// work done (B1, B2, B4, TIMING layer 1, DEFECTS B). With -v it prints the table.
+// work done (B1, B2, B4, TIMING layer 1, DEFECTS B and C). With -v it prints the table.
 func TestS_B2_StrangersLearnNothing(t *testing.T) {
 	t.Parallel()
 	for name, options := range map[string][]siteOption{

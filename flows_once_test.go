@@ -124,7 +124,8 @@ func TestF29_ConfirmEmailOnce(t *testing.T) {
 	})
 }
 
-// Of sixteen uses of one link at the same moment one succeeds (G2, F29, P3).
+// Of sixteen uses of one link at the same moment one succeeds (G2, F29, P3,
+// KNOWN-FLAWS 55).
 func TestS_G2_VerifyOnce(t *testing.T) {
 	onEach(t, func(t *testing.T, on engine) {
 		for _, maker := range []string{"own", "FastAPI Users'"} {

@@ -41,7 +41,7 @@ type Hooks[U any] struct {
 
 	// AfterRequestVerify and AfterForgotPassword get the token to mail. They run
 	// before the answer is sent: whatever they do slowly tells an onlooker that
-	// the address is known, so let them only hand the token on. Config.Mail does
+	// the address is known, so let them only hand the token on. Config.Outbox does
 	// it without that risk.
 	AfterRequestVerify  func(ctx context.Context, user *U, token string)
 	AfterForgotPassword func(ctx context.Context, user *U, token string)

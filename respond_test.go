@@ -10,7 +10,7 @@ import (
 	"usher"
 )
 
-// F3: a 401 has WWW-Authenticate if some backend is bearer, and it says
+// F3, DEFECTS J: a 401 has WWW-Authenticate if some backend is bearer, and it says
 // invalid_token exactly when a bearer token was sent.
 func TestS_F3_Challenge(t *testing.T) {
 	t.Parallel()

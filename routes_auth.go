@@ -113,21 +113,22 @@ func (a *Auth[U]) register(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	user := new(U)
-	email, password := b.text("email", true, false), b.text("password", true, true)
-	for _, name := range []string{"is_active", "is_superuser", "is_verified"} {
-		b.flag(name) // has to be one, and is ignored
-	}
-	b.faults = append(b.faults, a.set(user, Sent{Members: b.members, Registers: true})...)
+	email := b.text("email", true, false)
 	if email != nil {
 		if _, err := EmailKey(*email); err != nil {
 			b.faults = append(b.faults, invalidEmail(*email, err))
 		}
-		a.fields.Base(user).Email = *email
 	}
+	password := b.text("password", true, true)
+	for _, name := range []string{"is_active", "is_superuser", "is_verified"} {
+		b.flag(name) // has to be one, and is ignored
+	}
+	b.faults = append(b.faults, a.set(user, Sent{Members: b.members, Registers: true})...)
 	invitation := b.text("invitation", false, true)
 	if err := b.err(); err != nil {
 		return err
 	}
+	a.fields.Base(user).Email = *email
 	if invitation == nil {
 		invitation = new(string)
 	}

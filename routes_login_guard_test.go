@@ -58,7 +58,7 @@ func (s *site) wantBusyUntilNow(t testing.TB, done chan struct{}) {
 
 // While the gate is busy, everything that needs a hash is refused at once with a
 // 503, the same for known and unknown accounts; what needs none goes on (F20,
-// P9).
+// P9, DEFECTS C).
 func TestF20_BusyGate(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, narrowGate)

@@ -94,6 +94,7 @@ func TestLoginForms(t *testing.T) {
 		multipart  = "Content-Type: multipart/form-data; boundary=X"
 		asJSON     = "Content-Type: application/json"
 		good       = "username=ann%40example.com&password=p%2Bw+%25%26%3D%C3%A9"
+		broken     = "There was an error parsing the body"
 	)
 	both := []string{"body.username", "body.password"}
 	tests := []struct {
@@ -145,7 +146,12 @@ func TestLoginForms(t *testing.T) {
 		{name: "multipart, a file is no text", body: strings.Replace(multi("username", "ann@example.com", "password", plain), `"password"`, `"password"; filename="p"`, 1), headers: []string{multipart}, status: 422, invalid: []string{"body.password"}},
 		{name: "multipart without boundary", body: "--X--\r\n", headers: []string{"Content-Type: multipart/form-data"}, status: 400, detail: "Missing boundary in multipart."},
 		{name: "multipart cut off", body: "--X\r\nContent-Disposition: form-data; name=\"username\"\r\n\r\nab", headers: []string{multipart}, status: 422, invalid: both},
-		{name: "multipart with another boundary", body: multi("username", "ann@example.com"), headers: []string{"Content-Type: multipart/form-data; boundary=Y"}, status: 422, invalid: both},
+		{name: "multipart with another boundary", body: multi("username", "ann@example.com"), headers: []string{"Content-Type: multipart/form-data; boundary=Y"}, status: 400, detail: broken},
+		{name: "multipart with something before", body: "x\r\n" + multi("username", "ann@example.com", "password", plain), headers: []string{multipart}, status: 400, detail: broken},
+		{name: "multipart with a longer boundary", body: strings.ReplaceAll(multi("username", "ann@example.com", "password", plain), "--X", "--XY"), headers: []string{multipart}, status: 400, detail: broken},
+		{name: "multipart with bare line feeds", body: strings.ReplaceAll(multi("username", "ann@example.com", "password", plain), "\r", ""), headers: []string{multipart}, status: 400, detail: broken},
+		{name: "multipart with a bad header", body: strings.Replace(multi("username", "ann@example.com", "password", plain), "Content-Disposition:", "Content Disposition", 1), headers: []string{multipart}, status: 400, detail: broken},
+		{name: "multipart after line breaks", body: "\r\n" + multi("username", "ann@example.com", "password", plain), headers: []string{multipart}, status: 200},
 		{name: "multipart of nothing", body: "", headers: []string{multipart}, status: 422, invalid: both},
 
 		{name: "JSON", body: `{"username":"ann@example.com","password":"` + plain + `"}`, headers: []string{asJSON}, status: 200},
@@ -174,7 +180,7 @@ func TestLoginForms(t *testing.T) {
 				t.Error("refused, with a token")
 			}
 			hashes := uint64(1)
-			if test.status == 422 || test.detail == "Missing boundary in multipart." {
+			if test.status == 422 || test.detail == "Missing boundary in multipart." || test.detail == broken {
 				hashes = 0
 			}
 			if got := s.hasher.Hashes() - before; got != hashes {
@@ -223,7 +229,7 @@ func TestDefect_D_LoginNeverRepeatsThePassword(t *testing.T) {
 
 // Whoever does not have the right password of an active user learns nothing but
 // that, from status, headers and body (B1); and each way of failing costs
-// exactly one hash (B4, A13, A14).
+// exactly one hash (B4, A13, A14, DEFECTS B and G).
 func TestS_B1_LoginFailuresLookTheSame(t *testing.T) {
 	t.Parallel()
 	for _, backend := range allBackends {

@@ -78,10 +78,14 @@ func (a *Auth[U]) resetPassword(w http.ResponseWriter, r *http.Request) error {
 
 func (a *Auth[U]) readEmbedded(w http.ResponseWriter, r *http.Request) (*body, error) {
 	b, err := a.readJSON(w, r)
-	if err == nil && b.members == nil && !b.twice {
+	if err != nil {
+		return nil, err
+	}
+	if b.members == nil && !b.twice {
 		b.members, b.faults = map[string]json.RawMessage{}, nil
 	}
-	return b, err
+	b.whole = nil
+	return b, nil
 }
 
 // embedded returns a required string; null counts as absent.

@@ -55,7 +55,7 @@ func noTrace(t testing.TB, where, text, token string) {
 
 // A user sees all his sessions, of whatever backend, each once and the newest
 // first, with the one he is using marked; and nothing in the list lets anybody
-// in (C10).
+// in (C10, DEFECTS E).
 func TestS_C10_ListOfSessions(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, withRedis, configured(func(c *usher.Config[User]) {
@@ -129,7 +129,8 @@ func TestListOfNoSessions(t *testing.T) {
 	}
 }
 
-// A user ends his own sessions, one or all others, and nobody else's (C10).
+// A user ends his own sessions, one or all others, and nobody else's (C10,
+// DEFECTS E).
 func TestS_C10_RevokeMySessions(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, withRedis)

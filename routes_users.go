@@ -58,7 +58,8 @@ func (a *Auth[U]) confirmFirst(user *U, change *Change[U]) {
 	if a.config.Outbox == nil || a.config.InsecureUnconfirmedEmailChange || change.Email == nil || sameEmail(*change.Email, a.fields.Base(user).Email) {
 		return
 	}
-	change.asks, change.Email = *change.Email, nil
+	change.asks, _, _ = parseEmail(*change.Email) // readChange has checked it
+	change.Email = nil
 	change.members = slices.DeleteFunc(change.members, func(name string) bool { return name == "email" })
 }
 
@@ -173,10 +174,7 @@ func (a *Auth[U]) superuser(user *U, _ Authentication) error {
 // readChange reads the members of a PATCH. An absent member changes nothing.
 // What the caller may not set is checked and then ignored, as in FastAPI Users.
 func (a *Auth[U]) readChange(b *body, admin bool) (Change[U], error) {
-	change := Change[U]{
-		Email: b.text("email", false, false), Password: b.text("password", false, true),
-		IsActive: b.flag("is_active"), IsSuperuser: b.flag("is_superuser"), IsVerified: b.flag("is_verified"),
-	}
+	change := Change[U]{Password: b.text("password", false, true), Email: b.text("email", false, false)} // faults in FastAPI Users' order
 	if raw, present := b.members["email"]; present && string(raw) == "null" {
 		b.fault("email", "string_type", "Input should be a valid string", raw)
 	}
@@ -185,6 +183,7 @@ func (a *Auth[U]) readChange(b *body, admin bool) (Change[U], error) {
 			b.faults = append(b.faults, invalidEmail(*change.Email, err))
 		}
 	}
+	change.IsActive, change.IsSuperuser, change.IsVerified = b.flag("is_active"), b.flag("is_superuser"), b.flag("is_verified")
 	if admin {
 		for _, name := range []string{"is_active", "is_superuser", "is_verified"} {
 			if raw, present := b.members[name]; present && string(raw) == "null" {

@@ -54,7 +54,7 @@ func write(t *testing.T, s usher.Strategy) (string, usher.Authentication) {
 	return token, a
 }
 
-// C9: how long a session lives, used at these moments since it began.
+// C9, DEFECTS E: how long a session lives, used at these moments since it began.
 func TestS_C9_Lifetimes(t *testing.T) {
 	t.Parallel()
 	const s, m, h = time.Second, time.Minute, time.Hour

@@ -36,7 +36,7 @@ func TestSessionsMalformedTokens(t *testing.T) {
 	}
 }
 
-// C2: the store sees a hash, and nothing in it leads to the token.
+// C2, DEFECTS E: the store sees a hash, and nothing in it leads to the token.
 func TestS_C2_OnlyTheHashIsStored(t *testing.T) {
 	t.Parallel()
 	strategy, store, _ := newSessions(time.Hour, 0)

@@ -9,7 +9,7 @@ import (
 	"usher/mail"
 )
 
-// F10, KNOWN-FLAWS 100: links come from the configuration. There is nothing else
+// F10, KNOWN-FLAWS 56 and 100: links come from the configuration. There is nothing else
 // that they could come from; what a message says of itself changes nothing.
 func TestS_F10_K100_LinksComeFromTheConfiguration(t *testing.T) {
 	s := newSetup(t)

@@ -180,7 +180,7 @@ func TestUnlinkBothAtOnce(t *testing.T) {
 	})
 }
 
-// TestS_H12_ProviderTokens: row 73, sealed in the store, and nowhere else.
+// TestS_H12_ProviderTokens: row 73 and DEFECTS E, sealed in the store, and nowhere else.
 func TestS_H12_ProviderTokens(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -104,7 +104,6 @@ func (t route) authorizationURL(e endpoints, state, redirectURL, verifier, nonce
 	add("client_id", t.ClientID)
 	add("redirect_uri", redirectURL)
 	add("state", state)
-	wanted = slices.DeleteFunc(wanted, func(scope string) bool { return scope == "" })
 	if scopes := t.scopes(wanted); len(scopes) > 0 {
 		add("scope", strings.Join(scopes, " "))
 	}

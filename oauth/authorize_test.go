@@ -43,7 +43,8 @@ func paramsOf(t testing.TB, address string) (names []string, values url.Values) 
 	return names, u.Query()
 }
 
-// TestS_H2_Authorize: the parameters are FastAPI Users', in its order, and PKCE's.
+// TestS_H2_Authorize: the parameters are FastAPI Users', in its order, and PKCE's
+// (DEFECTS F).
 func TestS_H2_Authorize(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, options{})
@@ -105,15 +106,17 @@ func TestAuthorizeScopes(t *testing.T) {
 	s := newSite(t, options{})
 	b := s.browser()
 	for query, want := range map[string]string{
-		"": "profile email", "?scopes=a": "a", "?scopes=a&scopes=b": "a b", "?scopes=": "profile email", "?scopes=a%26state=x": "a&state=x",
+		"": "profile email", "?scopes=a": "a", "?scopes=a&scopes=b": "a b", "?scopes=": "", "?scopes=a%26state=x": "a&state=x",
 	} {
 		a := b.get(t, "/auth/fake/authorize"+query)
 		if _, values := paramsOf(t, member(t, a, "authorization_url")); values.Get("scope") != want || len(values["state"]) != 1 {
 			t.Errorf("%q: scope %q, want %q", query, values.Get("scope"), want)
 		}
 	}
-	if _, values := paramsOf(t, member(t, b.get(t, "/auth/sso/authorize?scopes=email"), "authorization_url")); values.Get("scope") != "openid email" {
-		t.Errorf("without openid there is no ID token: %q", values.Get("scope"))
+	for query, want := range map[string]string{"?scopes=email": "openid email", "?scopes=": "openid"} {
+		if _, values := paramsOf(t, member(t, b.get(t, "/auth/sso/authorize"+query), "authorization_url")); values.Get("scope") != want {
+			t.Errorf("without openid there is no ID token: %q", values.Get("scope"))
+		}
 	}
 }
 

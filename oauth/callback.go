@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"slices"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -15,11 +15,14 @@ import (
 	"usher"
 )
 
-// errorCodes are what a provider may say in the parameter error (RFC 6749
-// §4.1.2.1). Nothing else of what strangers write into a URL is repeated.
-var errorCodes = []string{
-	"invalid_request", "unauthorized_client", "access_denied", "unsupported_response_type", "invalid_scope", "server_error", "temporarily_unavailable",
-}
+// errorCode is how a provider says what went wrong, in the parameter error: with a
+// code of RFC 6749 §4.1.2.1, of OpenID Connect (consent_required) or of its own
+// (LinkedIn's user_cancelled_login). Nothing else of what strangers write into a URL
+// is repeated.
+var errorCode = regexp.MustCompile(`^[a-z]+(_[a-z]+){0,4}$`)
+
+// maxErrorCode is how many bytes of it are repeated.
+const maxErrorCode = 40
 
 // callback is where the provider sends the browser back.
 func (o *OAuth[U]) callback(t route) handler {
@@ -125,7 +128,7 @@ func (o *OAuth[U]) prove(r *http.Request, t route, s state, stateErr error) (Ide
 	}
 	if query.Has("error") {
 		refusal := *ErrBadRequest
-		if code := query.Get("error"); slices.Contains(errorCodes, code) {
+		if code := query.Get("error"); len(code) <= maxErrorCode && errorCode.MatchString(code) {
 			refusal.Code = code
 		}
 		return Identity{}, nil, &refusal

@@ -234,7 +234,7 @@ func TestExpiredState(t *testing.T) {
 	expect(t, b.get(t, callback, "Cookie", cookie), 400, "ACCESS_TOKEN_ALREADY_EXPIRED")
 }
 
-// TestProviderSaysNo: only codes of RFC 6749 are repeated (row 54).
+// TestProviderSaysNo: only what looks like a code is repeated (row 54).
 func TestProviderSaysNo(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, options{})
@@ -244,10 +244,15 @@ func TestProviderSaysNo(t *testing.T) {
 		"?error=access_denied":                "access_denied",
 		"?error=access_denied&code=c&state=s": "access_denied",
 		"?error=temporarily_unavailable":      "temporarily_unavailable",
+		"?error=consent_required":             "consent_required",
+		"?error=user_cancelled_login":         "user_cancelled_login", // LinkedIn
 		"?error=":                             "Bad Request",
-		"?error=%3Cscript%3E":                 "Bad Request",
-		"?error=your+account+is+locked+call+12345": "Bad Request",
-		"?error=access_denied&error=server_error":  "Bad Request",
+		"?error=Access_Denied":                "Bad Request",
+		"?error=_x":                           "Bad Request",
+		"?error=a_very_long_story_that_some_stranger_wrote": "Bad Request",
+		"?error=%3Cscript%3E":                               "Bad Request",
+		"?error=your+account+is+locked+call+12345":          "Bad Request",
+		"?error=access_denied&error=server_error":           "Bad Request",
 		"?state=s":         "Bad Request",
 		"?code=&state=s":   "Bad Request",
 		"?code=c&code=d":   "Bad Request",

@@ -1,17 +1,20 @@
 package oauth_test
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
 
+	"usher"
 	"usher/oauth"
 	"usher/ushertest"
 )
 
-// TestS_H11_ProviderFaults: row 118, no answer of a provider is a 500, none takes
+// TestS_H11_ProviderFaults: row 118 and DEFECTS G, no answer of a provider is a 500, none takes
 // long or much.
 func TestS_H11_ProviderFaults(t *testing.T) {
 	t.Parallel()
@@ -92,7 +95,7 @@ func TestS_H11_Memory(t *testing.T) {
 	}
 }
 
-// TestUserInfoValues: what a provider may say of somebody.
+// TestUserInfoValues: what a provider may say of somebody (row 52).
 func TestUserInfoValues(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -127,6 +130,49 @@ func TestUserInfoValues(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestF35_NewUserFails: whatever NewUser does is no 500, and leaves no user.
+func TestF35_NewUserFails(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		does   func() error
+		status int
+		detail string
+	}{
+		"panics":           {func() error { panic("broken") }, 503, "Service Unavailable"},
+		"nil dereference":  {func() error { return errors.New((*User)(nil).Email) }, 503, "Service Unavailable"},
+		"fails":            {func() error { return errors.New("no route to the directory") }, 503, "Service Unavailable"},
+		"does not find it": {func() error { return usher.ErrNotFound }, 503, "Service Unavailable"},
+		"vetoes":           {func() error { return &usher.Error{Status: 403, Code: "NO_STAFF"} }, 403, "NO_STAFF"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, options{oauth: func(_ *site, c *oauth.Config[User]) {
+				c.NewUser = func(context.Context, *User, oauth.Identity) error { return test.does() }
+			}})
+			expect(t, s.browser().flow(t, "/auth/fake"), test.status, test.detail)
+			if n := s.userCount(t); n != 0 {
+				t.Errorf("%d users", n)
+			}
+		})
+	}
+}
+
+// TestSeveralEmailFields: the first that has an address counts (Microsoft).
+func TestSeveralEmailFields(t *testing.T) {
+	t.Parallel()
+	for fields, status := range map[string]int{"mail email": 204, "id email": 204, "email mail": 204, "mail id": 400} {
+		s := newSite(t, options{oauth: func(s *site, c *oauth.Config[User]) {
+			p := s.plain("several")
+			p.EmailField = fields
+			c.Providers = append(c.Providers, p)
+		}})
+		s.provider.SetUser(ushertest.ProviderUser{ID: "7", Email: "ann@example.com"})
+		if a := s.browser().flow(t, "/auth/several"); a.StatusCode != status {
+			t.Errorf("%s: %s %s, want %d", fields, a.Status, a.body, status)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -37,7 +38,7 @@ func (p *provider) identify(ctx context.Context, e endpoints, token *oauth2.Toke
 	if id.AccountID, err = accountID(members[p.idField()]); err != nil {
 		return id, err
 	}
-	email, verified := text(members[p.emailField()]), isTrue(members[p.verifiedField()])
+	email, verified := p.emailOf(members), isTrue(members[p.verifiedField()])
 	if email == "" && e.issuer != nil && e.issuer.UserInfoURL != "" {
 		email, verified, err = p.emailOfUserInfo(ctx, e.issuer, token, id.AccountID)
 	} else if p.EmailsURL != "" {
@@ -59,7 +60,16 @@ func (p *provider) idField() string {
 	return or(p.IDField, "id")
 }
 
-func (p *provider) emailField() string { return or(p.EmailField, "email") }
+// emailOf returns the address among the members, empty if there is none.
+func (p *provider) emailOf(members map[string]any) string {
+	for name := range strings.FieldsSeq(or(p.EmailField, "email")) {
+		email := text(members[name])
+		if _, err := usher.EmailKey(email); err == nil {
+			return email
+		}
+	}
+	return ""
+}
 
 func (p *provider) verifiedField() string {
 	if p.Issuer != "" {
@@ -122,7 +132,7 @@ func (p *provider) emailOfUserInfo(ctx context.Context, iss *issuer, token *oaut
 	if info["sub"] != subject { // OpenID Connect Core §5.3.2
 		return "", false, errors.New("the user info is of somebody else")
 	}
-	return text(info[p.emailField()]), isTrue(info[p.verifiedField()]), nil
+	return p.emailOf(info), isTrue(info[p.verifiedField()]), nil
 }
 
 func (p *provider) primaryEmail(ctx context.Context, token *oauth2.Token) (email string, verified bool, err error) {

@@ -51,7 +51,7 @@ func TestS_H5_AccountKey(t *testing.T) {
 	}
 }
 
-// TestS_H6_AssociateByEmail: rows 50 and 51, the table over HTTP.
+// TestS_H6_AssociateByEmail: rows 50 and 51 and DEFECTS F, the table over HTTP.
 func TestS_H6_AssociateByEmail(t *testing.T) {
 	t.Parallel()
 	for bits := range 8 {

@@ -36,7 +36,8 @@ type Provider struct {
 	AuthURL, TokenURL, UserInfoURL string // without an Issuer
 	// IDField, EmailField and VerifiedField are the members of the user info that
 	// hold the account's stable id, the address, and whether the provider has
-	// verified it; empty means "id", "email", and: it never has.
+	// verified it; empty means "id", "email", and: it never has. EmailField may be
+	// several names with spaces between them: the first that has an address counts.
 	IDField, EmailField, VerifiedField string
 	// EmailsURL, if not empty, answers with a list of {email, primary, verified}
 	// of which the primary one counts, in place of EmailField (GitHub).
@@ -149,7 +150,7 @@ func (p *provider) scopes(wanted []string) []string {
 		scopes = wanted
 	}
 	if p.Issuer != "" && !slices.Contains(scopes, "openid") {
-		scopes = append([]string{"openid"}, scopes...)
+		scopes = append([]string{"openid"}, slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return s == "" })...)
 	}
 	return scopes
 }

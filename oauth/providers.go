@@ -40,7 +40,8 @@ func GitLab(clientID, clientSecret string) Provider {
 
 // Microsoft: tenant is "common" (or empty), "organizations", "consumers", or the id
 // or domain of one. Addresses are not verified: whoever manages a tenant writes into it what
-// they like. For one tenant that is yours, TrustEmail may be set.
+// they like. For one tenant that is yours, TrustEmail may be set. Personal accounts
+// have their address in userPrincipalName only.
 func Microsoft(tenant, clientID, clientSecret string) Provider {
 	login := "https://login.microsoftonline.com/" + url.PathEscape(or(tenant, "common")) + "/oauth2/v2.0"
 	return Provider{
@@ -49,7 +50,7 @@ func Microsoft(tenant, clientID, clientSecret string) Provider {
 		AuthURL:     login + "/authorize",
 		TokenURL:    login + "/token",
 		UserInfoURL: "https://graph.microsoft.com/v1.0/me",
-		EmailField:  "mail",
+		EmailField:  "mail userPrincipalName",
 	}
 }
 
@@ -65,7 +66,8 @@ func Discord(clientID, clientSecret string) Provider {
 	}
 }
 
-// Facebook says nothing about whether addresses are verified.
+// Facebook says nothing about whether addresses are verified. Its dialog drops the
+// challenge of PKCE, and its token endpoint then refuses the verifier.
 func Facebook(clientID, clientSecret string) Provider {
 	return Provider{
 		Name: "facebook", ClientID: clientID, ClientSecret: clientSecret,
@@ -73,6 +75,8 @@ func Facebook(clientID, clientSecret string) Provider {
 		AuthURL:     "https://www.facebook.com/dialog/oauth",
 		TokenURL:    "https://graph.facebook.com/oauth/access_token",
 		UserInfoURL: "https://graph.facebook.com/me?fields=id,email",
+
+		InsecureNoPKCE: true,
 	}
 }
 
@@ -91,9 +95,12 @@ func LinkedIn(clientID, clientSecret string) Provider {
 	}
 }
 
-// Slack: an address is verified if Slack says so.
+// Slack: an address is verified if Slack says so. It takes PKCE only from clients
+// without a secret; the nonce binds the code to the browser all the same.
 func Slack(clientID, clientSecret string) Provider {
-	return OIDC("slack", "https://slack.com", clientID, clientSecret)
+	p := OIDC("slack", "https://slack.com", clientID, clientSecret)
+	p.InsecureNoPKCE = true
+	return p
 }
 
 // Twitch puts the address into the ID token only if it is asked to.

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,7 +40,7 @@ func TestProviders(t *testing.T) {
 				t.Errorf("%s: addresses are verified", p.Name)
 			}
 		}
-		if p.TrustEmail || p.InsecureNoPKCE && p.Name != "linkedin" {
+		if refusesPKCE := []string{"facebook", "linkedin", "slack"}; p.TrustEmail || p.InsecureNoPKCE != slices.Contains(refusesPKCE, p.Name) {
 			t.Errorf("%s: %+v", p.Name, p)
 		}
 		if p.Issuer != "" {

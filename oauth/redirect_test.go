@@ -34,7 +34,7 @@ func TestS_H13_RedirectMode(t *testing.T) {
 	}
 }
 
-// TestS_D16_OpenRedirect: row 63.
+// TestS_D16_OpenRedirect: rows 53 and 63.
 func TestS_D16_OpenRedirect(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, options{})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -115,10 +116,8 @@ func (o *OAuth[U]) look(ctx context.Context, id Identity) (account usher.OAuthAc
 // create makes the account a new user.
 func (o *OAuth[U]) create(ctx context.Context, invitation string, id Identity, token *oauth2.Token) (*U, error) {
 	user := new(U)
-	if o.config.NewUser != nil {
-		if err := o.config.NewUser(ctx, user, id); err != nil {
-			return nil, err
-		}
+	if err := o.fillIn(ctx, user, id); err != nil {
+		return nil, err
 	}
 	base := o.auth.Base(user)
 	*base = usher.User{Email: id.Email, IsActive: true, IsVerified: id.EmailVerified}
@@ -129,6 +128,26 @@ func (o *OAuth[U]) create(ctx context.Context, invitation string, id Identity, t
 		return nil, err
 	}
 	return user, nil
+}
+
+// fillIn calls NewUser, whose panics and errors become what those of usher's Before
+// hooks do.
+func (o *OAuth[U]) fillIn(ctx context.Context, user *U, id Identity) (err error) {
+	if o.config.NewUser == nil {
+		return nil
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = unavailable(fmt.Errorf("%s: NewUser panicked: %v\n%s", id.Provider, p, debug.Stack()))
+		}
+	}()
+	err = o.config.NewUser(ctx, user, id)
+	var refusal *usher.Error
+	var invalid *usher.ValidationError
+	if err == nil || errors.As(err, &refusal) || errors.As(err, &invalid) {
+		return err
+	}
+	return unavailable(fmt.Errorf("%s: NewUser: %v", id.Provider, err)) // whose ErrNotFound is not ours
 }
 
 func (o *OAuth[U]) link(ctx context.Context, user usher.ID, id Identity, token *oauth2.Token) error {

@@ -17,7 +17,7 @@ import (
 
 // Connections that die while they are used yield right answers or errors: never
 // somebody else's row, never "not found", and it goes on without a restart
-// (FAULTS.md, P4, P5, P8).
+// (FAULTS.md, P4, P5, P8, DEFECTS H).
 func TestKilledConnections(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"PostgreSQL", "MariaDB"} {

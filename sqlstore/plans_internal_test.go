@@ -71,7 +71,7 @@ const postgresFill = `
 	ANALYZE users, sessions, used_tokens, oauth_accounts, outbox;`
 
 // No statement looks through a whole table, also as PostgreSQL plans it once for
-// all values.
+// all values (DEFECTS I).
 func TestQueryPlansOfPostgreSQL(t *testing.T) {
 	fill := strings.ReplaceAll(postgresFill, "FROM n", `FROM (SELECT i, timestamptz '2024-01-01' + i * interval '1 second' AS at FROM generate_series(1, 20000) AS i) AS n`)
 	ofBothKinds(t, fill, `md5(i::text)::uuid`, `i`, func(t *testing.T, fill string, options ...Option) {

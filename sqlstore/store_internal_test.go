@@ -46,7 +46,7 @@ func openAccounts(t *testing.T, options ...Option) *Store[account] {
 	return s
 }
 
-// No statement looks through a whole table.
+// No statement looks through a whole table (DEFECTS I).
 func TestQueryPlans(t *testing.T) {
 	t.Parallel()
 	t.Run("UUIDs", func(t *testing.T) { checkQueryPlans(t, openAccounts(t)) })

@@ -33,7 +33,7 @@ func TestClose(t *testing.T) {
 }
 
 // Somebody else writes, and does not stop: who reads does not notice, who
-// writes is told in time.
+// writes is told in time (DEFECTS H).
 func TestLockedByAnother(t *testing.T) {
 	t.Parallel()
 	store, path := open[Member](t)

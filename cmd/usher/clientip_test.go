@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Only what a trusted proxy says of its own caller is believed.
+// Only what a trusted proxy says of its own caller is believed (B9, KNOWN-FLAWS 56).
 func TestClientIP(t *testing.T) {
 	for name, c := range map[string]struct {
 		proxies   string

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -37,6 +38,41 @@ func TestExampleConfiguration(t *testing.T) {
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("the example says\n%+v\nthe defaults are\n%+v", got, want)
+	}
+}
+
+// TestExampleShowsEveryKey: docs/server.md says so.
+func TestExampleShowsEveryKey(t *testing.T) {
+	t.Parallel()
+	example, err := os.ReadFile("usher.example.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := 0
+	var walk func(reflect.Type)
+	walk = func(of reflect.Type) {
+		switch of.Kind() {
+		case reflect.Pointer, reflect.Slice, reflect.Map:
+			walk(of.Elem())
+		case reflect.Struct:
+			for i := range of.NumField() {
+				key, _, _ := strings.Cut(of.Field(i).Tag.Get("yaml"), ",")
+				if key == "-" {
+					continue
+				}
+				if key != "" {
+					keys++
+					if !regexp.MustCompile(`(?m)(^|[ {#])` + key + `:`).Match(example) {
+						t.Errorf("%s.%s: the example does not show %s", of.Name(), of.Field(i).Name, key)
+					}
+				}
+				walk(of.Field(i).Type)
+			}
+		}
+	}
+	walk(reflect.TypeFor[Config]())
+	if keys < 80 {
+		t.Errorf("only %d keys were found", keys)
 	}
 }
 

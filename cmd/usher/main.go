@@ -30,15 +30,16 @@ const (
 type commandLine struct {
 	Settings
 
-	Serve    serveCommand    `cmd:"" help:"Run the server."`
-	User     userCommand     `cmd:"" help:"Create, list and change users."`
-	Invite   inviteCommand   `cmd:"" help:"Print a token with which the owner of an address may register although registration is closed."`
-	Sessions sessionsCommand `cmd:"" help:"List and revoke the sessions of a user."`
-	Mail     mailCommand     `cmd:"" help:"Look at the mails to users."`
-	Import   importCommand   `cmd:"" help:"Move users here from another program."`
-	Migrate  migrateCommand  `cmd:"" help:"Bring the database schema up to date, as serve does when it starts."`
-	Config   configCommand   `cmd:"" help:"Look at the configuration."`
-	Version  versionCommand  `cmd:"" help:"Print the version."`
+	Serve        serveCommand        `cmd:"" help:"Run the server."`
+	User         userCommand         `cmd:"" help:"Create, list and change users."`
+	Invite       inviteCommand       `cmd:"" help:"Print a token with which the owner of an address may register although registration is closed."`
+	Sessions     sessionsCommand     `cmd:"" help:"List and revoke the sessions of a user."`
+	Mail         mailCommand         `cmd:"" help:"Look at the mails to users."`
+	Import       importCommand       `cmd:"" help:"Move users here from another program."`
+	BreachFilter breachFilterCommand `cmd:"" help:"Make the file of leaked passwords that password.breach.filter names."`
+	Migrate      migrateCommand      `cmd:"" help:"Bring the database schema up to date, as serve does when it starts."`
+	Config       configCommand       `cmd:"" help:"Look at the configuration."`
+	Version      versionCommand      `cmd:"" help:"Print the version."`
 }
 
 func main() {

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"io/fs"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -71,6 +73,48 @@ func TestDeviationsAreDocumented(t *testing.T) {
 		if !strings.Contains(string(doc), "`"+d.Reason+"`") {
 			t.Errorf("docs/compatibility.md does not explain %q", d.Reason)
 		}
+	}
+}
+
+// TestPoliciesAreTested: every policy and every defect in docs/compatibility.md names
+// tests, and there are such tests.
+func TestPoliciesAreTested(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile("../../docs/compatibility.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tests strings.Builder
+	err = filepath.WalkDir("../..", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		tests.Write(source)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, policies, _ := strings.Cut(string(doc), "## Policies")
+	rows := 0
+	for line := range strings.Lines(policies) {
+		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| policy") || strings.HasPrefix(line, "| defect") || strings.HasPrefix(line, "| ---") {
+			continue
+		}
+		rows++
+		names := regexp.MustCompile(`Test\w+`).FindAllString(line, -1)
+		if len(names) == 0 {
+			t.Errorf("no test: %s", line)
+		}
+		for _, name := range names {
+			if !strings.Contains(tests.String(), "func "+name+"(t *testing.T)") {
+				t.Errorf("there is no %s: %s", name, line)
+			}
+		}
+	}
+	if rows < 60 {
+		t.Errorf("only %d rows were read", rows)
 	}
 }
 
