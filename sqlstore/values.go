@@ -251,7 +251,7 @@ func decodeInt(v reflect.Value, src any) error {
 
 func encodeUint(v reflect.Value) (any, error) {
 	if int64(v.Uint()) < 0 {
-		return nil, errors.New("too large for a database integer")
+		return nil, unfit("must be at most 9223372036854775807")
 	}
 	return int64(v.Uint()), nil
 }
