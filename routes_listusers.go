@@ -25,6 +25,8 @@ func (a *Auth[U]) listUsers(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	limit := query.Limit
+	query.Limit++ // one more tells whether there is a next page
 	users, err := a.config.Store.ListUsers(r.Context(), query)
 	if err != nil {
 		return err
@@ -33,8 +35,9 @@ func (a *Auth[U]) listUsers(w http.ResponseWriter, r *http.Request) error {
 		Items []*U `json:"items"`
 		Next  *ID  `json:"next"` // for the parameter after; null on the last page
 	}{Items: append([]*U{}, users...)}
-	if len(users) == query.Limit {
-		page.Next = &a.fields.Base(users[len(users)-1]).ID
+	if len(users) > limit {
+		page.Items = page.Items[:limit]
+		page.Next = &a.fields.Base(users[limit-1]).ID
 	}
 	writeJSON(w, http.StatusOK, page)
 	return nil

@@ -42,7 +42,7 @@ func profileOf(t testing.TB, a answer) map[string]any {
 func (b *booted) superuser(c Config, email string) string {
 	b.t.Helper()
 	b.register(email)
-	db, err := openDatabase(b.t.Context(), c.Database)
+	db, err := openDatabase(b.t.Context(), c.Database, c.userIDs()...)
 	if err != nil {
 		b.t.Fatal(err)
 	}
