@@ -39,7 +39,7 @@ func parseDomain(domain string) (name, ascii string, err error) {
 		return "", "", emailFault("The part after the @-sign is invalid.")
 	}
 	name, err = domains.ToUnicode(ascii)
-	if err != nil || strings.ContainsFunc(name, isNoDomainRune) {
+	if err != nil || strings.ContainsFunc(name, isNoDomainRune) || slices.ContainsFunc(strings.Split(name, "."), isOutOfContext) {
 		return "", "", emailFault("The part after the @-sign is invalid.")
 	}
 	return name, ascii, checkTopLevel(ascii)
@@ -89,7 +89,39 @@ func isNoDomainRune(c rune) bool {
 	if c < utf8.RuneSelf {
 		return false // checked by then
 	}
-	return !unicode.In(c, unicode.L, unicode.M, unicode.Nd) && !strings.ContainsRune("\u00b7\u0375\u05f3\u05f4\u0f0b\u3007\u30fb", c)
+	return !unicode.In(c, unicode.L, unicode.M, unicode.Nd) && !strings.ContainsRune("\u00b7\u0375\u05f3\u05f4\u0f0b\u3007\u30fb", c) ||
+		strings.ContainsRune("\u0640\u07fa\u302e\u302f\u3031\u3032\u3033\u3034\u3035\u303b", c)
+}
+
+// isOutOfContext tells whether a label has a character that it may have only beside
+// certain others, or not beside them (RFC 5892, appendix A).
+func isOutOfContext(label string) bool {
+	runes := []rune(" " + label + " ")
+	has := func(tables ...*unicode.RangeTable) bool {
+		return slices.ContainsFunc(runes, func(c rune) bool { return unicode.In(c, tables...) })
+	}
+	for i, c := range runes {
+		switch c {
+		case '\u00b7': // as in Catalan
+			if runes[i-1] != 'l' || runes[i+1] != 'l' {
+				return true
+			}
+		case '\u0375':
+			if !unicode.Is(unicode.Greek, runes[i+1]) {
+				return true
+			}
+		case '\u05f3', '\u05f4':
+			if !unicode.Is(unicode.Hebrew, runes[i-1]) {
+				return true
+			}
+		case '\u30fb':
+			if !has(unicode.Hiragana, unicode.Katakana, unicode.Han) {
+				return true
+			}
+		}
+	}
+	return strings.ContainsAny(label, "\u0660\u0661\u0662\u0663\u0664\u0665\u0666\u0667\u0668\u0669") &&
+		strings.ContainsAny(label, "\u06f0\u06f1\u06f2\u06f3\u06f4\u06f5\u06f6\u06f7\u06f8\u06f9")
 }
 
 func isHostByte(c rune) bool {
