@@ -153,6 +153,7 @@ func TestS_B12_EmailKeyRefused(t *testing.T) {
 		{"surrogate", "a\xed\xa0\x80@example.com"},
 		{"label of 64", "a@" + strings.Repeat("d", 64) + ".com"},
 		{"255 in all", strings.Repeat("l", 64) + "@" + long + "." + long + "." + long + ".aaaa.cc"},
+		{"255 and more in the normal form", strings.Repeat("\u334d", 30) + "@example.com"}, // four characters each
 		{"1 MiB", strings.Repeat("a", 1<<20) + "@example.com"},
 		{"1 MiB of @", strings.Repeat("@", 1<<20)},
 	} {
