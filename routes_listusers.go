@@ -6,8 +6,6 @@ import (
 	"net/url"
 	"strconv"
 	"time"
-
-	"golang.org/x/text/unicode/norm"
 )
 
 const (
@@ -27,7 +25,7 @@ func (a *Auth[U]) listUsers(w http.ResponseWriter, r *http.Request) error {
 	}
 	limit := query.Limit
 	query.Limit++ // one more tells whether there is a next page
-	users, err := a.config.Store.ListUsers(r.Context(), query)
+	users, err := a.ListUsers(r.Context(), query)
 	if err != nil {
 		return err
 	}
@@ -44,7 +42,7 @@ func (a *Auth[U]) listUsers(w http.ResponseWriter, r *http.Request) error {
 }
 
 func readUserQuery(values url.Values) (UserQuery, error) {
-	q := UserQuery{After: ID(values.Get("after")), Limit: defaultPage, Email: foldCase(norm.NFKC.String(values.Get("email")))}
+	q := UserQuery{After: ID(values.Get("after")), Limit: defaultPage, Email: values.Get("email")}
 	var b body
 	fault := func(name, kind, msg string) {
 		input, _ := json.Marshal(values.Get(name)) // a string always is JSON

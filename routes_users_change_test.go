@@ -51,7 +51,7 @@ func TestS_A8_CurrentPassword(t *testing.T) {
 	s.send(t, "PATCH", "/users/me", m{"password": "another password", "old_password": goodPassword}, header).wantInvalid(t, "body.current_password")
 	s.send(t, "PATCH", "/users/me", m{"first_name": "Ann"}, header).want(t, 200)
 	s.send(t, "PATCH", "/users/me", m{"first_name": "Ann", "email": "ann@example.com", "id": ann.ID, "is_verified": true}, header).want(t, 200) // all as it was
-	s.send(t, "PATCH", "/users/me", m{"first_name": "Ann", "current_password": "wrong"}, header).want(t, 200) // of no use there
+	s.send(t, "PATCH", "/users/me", m{"first_name": "Ann", "current_password": "wrong"}, header).want(t, 200)                                   // of no use there
 	s.send(t, "PATCH", "/users/me", m{"password": "another password", "email": "new@example.com", "current_password": goodPassword}, header).wantUser(t, 200)
 	s.send(t, "POST", "/auth/jwt/login", loginForm("new@example.com", "another password")).want(t, 200)
 	s.send(t, "POST", "/auth/jwt/login", loginForm("ann@example.com", "another password")).want(t, 400)
