@@ -9,6 +9,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"usher"
 	"usher/sqlstore"
@@ -92,6 +93,43 @@ func TestTextThatCannotBeKept(t *testing.T) {
 			if !test.refused && created.ID != "" {
 				same(t, what, must(store.UserByID(t.Context(), created.ID)), &created)
 				u = must(store.UserByID(t.Context(), u.ID))
+			}
+		}
+	})
+}
+
+// A time that JSON cannot say in UTC would make its user, and every list with him,
+// unreadable (DEFECTS G: 500 for ever).
+func TestTimesThatCannotBeWritten(t *testing.T) {
+	onEach(t, func(t *testing.T, e engine) {
+		store, _ := openOn[Everything](t, e)
+		for text, good := range map[string]bool{
+			"9999-12-31T23:59:59Z": true, "0000-01-02T00:00:00Z": true,
+			"9999-12-31T23:59:59-00:01": false, "0000-01-01T00:00:00+00:01": false,
+		} {
+			when := must(time.Parse(time.RFC3339, text))
+			for field, set := range map[string]func(u *Everything){
+				"Time":      func(u *Everything) { u.Time = when },
+				"TimePtr":   func(u *Everything) { u.TimePtr = &when },
+				"NullTime":  func(u *Everything) { u.NullTime = sql.NullTime{Time: when, Valid: true} },
+				"NullTime2": func(u *Everything) { u.NullTime2 = sql.Null[time.Time]{V: when, Valid: true} },
+			} {
+				u := &Everything{Raw: json.RawMessage(`null`)}
+				u.Email = string(usher.NewID()) + "@example.com"
+				err := store.CreateUser(t.Context(), u)
+				if err != nil {
+					t.Fatal(err)
+				}
+				after := *u
+				set(&after)
+				err = store.UpdateUser(t.Context(), u, &after)
+				var refusal *usher.ValidationError
+				if good != (err == nil) || err != nil && (!errors.As(err, &refusal) || refusal.Fields[0].Loc[1] != field) {
+					t.Errorf("%s %s: %v", field, text, err)
+				}
+				if _, err := json.Marshal(must(store.UserByID(t.Context(), u.ID))); err != nil {
+					t.Errorf("%s %s: %v", field, text, err)
+				}
 			}
 		}
 	})
