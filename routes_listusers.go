@@ -70,7 +70,7 @@ func readUserQuery(values url.Values) (UserQuery, error) {
 			continue
 		}
 		t, err := time.Parse(time.RFC3339, values.Get(name))
-		if err != nil {
+		if year := t.UTC().Year(); err != nil || year < 0 || year > 9999 {
 			fault(name, "datetime_from_date_parsing", "Input should be a time as in RFC 3339")
 		}
 		*target = t

@@ -92,7 +92,7 @@ func TestListUsers(t *testing.T) {
 		for query, places := range map[string][]string{
 			"limit=0": {"query.limit"}, "limit=101": {"query.limit"}, "limit=-1": {"query.limit"}, "limit=x": {"query.limit"}, "limit=": {"query.limit"},
 			"limit=99999999999999999999": {"query.limit"}, "is_active=maybe": {"query.is_active"}, "is_superuser=": {"query.is_superuser"},
-			"is_verified=2": {"query.is_verified"}, "created_after=yesterday": {"query.created_after"}, "created_before=1": {"query.created_before"},
+			"is_verified=2": {"query.is_verified"}, "created_after=yesterday": {"query.created_after"}, "created_before=1": {"query.created_before"}, "created_after=9999-12-31T23:59:59-23:59": {"query.created_after"},
 		} {
 			s.send(t, "GET", "/users?"+query, nil, header).wantInvalid(t, places...)
 		}
