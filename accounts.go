@@ -6,21 +6,8 @@ import (
 	"fmt"
 )
 
-// Register makes an account for somebody who asks for one: active, not
-// verified, no superuser, whatever user says. It sets user's ID. The error is
-// ErrUserExists when the address is taken in any spelling, a *ValidationError
-// for an address that is none, or an *Error REGISTER_INVALID_PASSWORD.
-func (a *Auth[U]) Register(ctx context.Context, user *U, password string) error {
-	return a.registerWith(ctx, user, password, nil)
-}
-
-func (a *Auth[U]) registerWith(ctx context.Context, user *U, password string, with func(context.Context) error) error {
-	base := a.fields.Base(user)
-	base.ID, base.IsActive, base.IsSuperuser, base.IsVerified = "", true, false, false
-	return a.create(ctx, user, &password, with)
-}
-
-// CreateUser is Register for an administrator: it keeps the flags of user.
+// CreateUser is Register for an administrator: the Registration policy does not
+// matter, and the flags of user are kept.
 func (a *Auth[U]) CreateUser(ctx context.Context, user *U, password string) error {
 	return a.create(ctx, user, &password, nil)
 }
@@ -349,4 +336,11 @@ func (a *Auth[U]) UserByEmail(ctx context.Context, address string) (*U, error) {
 		return nil, ErrNotFound
 	}
 	return a.config.Store.UserByEmail(ctx, key)
+}
+
+// ListUsers returns the users that q asks for, in the order of their ids. q.Email is
+// how the address begins, in any spelling.
+func (a *Auth[U]) ListUsers(ctx context.Context, q UserQuery) ([]*U, error) {
+	q.Email = searchKey(q.Email)
+	return a.config.Store.ListUsers(ctx, q)
 }

@@ -72,6 +72,9 @@ type Config[U any] struct {
 	DeadMailLifetime time.Duration
 	// MailNewSignIn tells users of every sign-in.
 	MailNewSignIn bool
+	// MailLanguage is the language that a user's mails are in, such as de or pt-BR, if
+	// there are templates in it; nil or "" means that of the worker's configuration.
+	MailLanguage func(user *U) string
 	// InsecureUnconfirmedEmailChange lets a new address take effect at once, as in
 	// FastAPI Users. Otherwise, with an Outbox, it does when a link that is mailed
 	// to it was followed.

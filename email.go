@@ -29,6 +29,18 @@ func EmailKey(address string) (string, error) {
 	return key, err
 }
 
+// searchKey returns how the keys begin of addresses that begin like s.
+func searchKey(s string) string {
+	if key, err := EmailKey(s); err == nil {
+		return key
+	}
+	user, domain, found := strings.Cut(norm.NFKC.String(s), "@")
+	if !found {
+		return foldCase(user)
+	}
+	return foldCase(user) + "@" + strings.ToLower(domain)
+}
+
 // parseEmail returns the address as it is stored and shown (as typed, but for
 // surrounding space and the spelling of the domain) and its key. What is
 // accepted, and the sentences, are those of FastAPI Users' email-validator,

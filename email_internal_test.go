@@ -39,6 +39,22 @@ func TestStoredEmail(t *testing.T) {
 	}
 }
 
+// A search finds what begins so, and takes no ß of a domain for ss.
+func TestSearchKey(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ typed, address string }{
+		{"An", "ann@example.com"}, {"ANN@", "ann@example.com"}, {"ann@EXA", "ann@example.com"}, {"ann@example.c", "ann@example.com"}, {" Ann@example.com ", "ann@example.com"},
+		{"a@Stra\u00dfe", "a@stra\u00dfe.example"}, {"a@Stra\u00dfe.Exam", "a@stra\u00dfe.example"}, {"a@xn--strae-oqa.example", "a@stra\u00dfe.example"}, {"Stra\u00dfe@", "strasse@example.com"},
+	} {
+		if key, err := EmailKey(test.address); err != nil || !strings.HasPrefix(key, searchKey(test.typed)) {
+			t.Errorf("%q does not find %q, %v: %q", test.typed, test.address, err, searchKey(test.typed))
+		}
+	}
+	if strings.HasPrefix("a@strasse.example", searchKey("a@stra\u00dfe")) {
+		t.Error("ß finds ss")
+	}
+}
+
 func FuzzStoredEmail(f *testing.F) {
 	for _, address := range []string{"Ann@Example.COM", "ａ@ｂ．ｃ", "a＠b.c", "a@stra\u00dfe.example", "e\u0301\u0323@x.example", "\u2126@x.example", " a@b.c\n", "a@b.c\r\nBcc: d@e.f"} {
 		f.Add(address)

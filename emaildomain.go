@@ -109,11 +109,15 @@ func checkTopLevel(ascii string) error {
 // of which UTS 46 allows more: symbols, punctuation, the parts of old Hangul.
 func isIDNA2008(domain string) bool {
 	for label := range strings.SplitSeq(domain, ".") {
+		if strings.ContainsAny(label, "\u0660\u0661\u0662\u0663\u0664\u0665\u0666\u0667\u0668\u0669") &&
+			strings.ContainsAny(label, "\u06f0\u06f1\u06f2\u06f3\u06f4\u06f5\u06f6\u06f7\u06f8\u06f9") {
+			return false // two kinds of Arabic digits
+		}
 		runes := []rune(label)
 		for i, c := range runes {
 			switch {
 			case c < utf8.RuneSelf: // checked by then
-			case unicode.In(c, unicode.Me, oldHangul), !unicode.In(c, unicode.L, unicode.M, unicode.Nd) && !isAllowedAt(runes, i):
+			case unicode.In(c, unicode.Me, oldHangul), strings.ContainsRune(excepted, c), !unicode.In(c, unicode.L, unicode.M, unicode.Nd) && !isAllowedAt(runes, i):
 				return false
 			}
 		}
@@ -140,6 +144,9 @@ func isAllowedAt(label []rune, i int) bool {
 	}
 	return false
 }
+
+// excepted are letters and marks that RFC 5892 §2.6 disallows all the same.
+const excepted = "\u0640\u07fa\u302e\u302f\u3031\u3032\u3033\u3034\u3035\u303b"
 
 // oldHangul are letters of which syllables were made (RFC 5892 §2.9).
 var oldHangul = &unicode.RangeTable{R16: []unicode.Range16{{0x1100, 0x11ff, 1}, {0xa960, 0xa97c, 1}, {0xd7b0, 0xd7fb, 1}}}

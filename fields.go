@@ -107,6 +107,9 @@ func (f *Fields[U]) collect(t reflect.Type, index []int, faults *[]error) {
 		default:
 			*faults = append(*faults, fmt.Errorf("usher: %s.%s: unknown tag usher:%q (want \"write\" or \"admin\")", t, sf.Name, rights))
 		}
+		if _, options, _ := strings.Cut(sf.Tag.Get("json"), ","); field.Admin && slices.Contains(strings.Split(options, ","), "string") {
+			*faults = append(*faults, fmt.Errorf("usher: %s.%s: the json option string is not supported for what clients may set", t, sf.Name))
+		}
 		if field.Admin && field.JSON == "" {
 			*faults = append(*faults, fmt.Errorf("usher: %s.%s: usher:%q needs a name on the wire, but json:\"-\" hides the field", t, sf.Name, sf.Tag.Get("usher")))
 		}
@@ -163,8 +166,14 @@ func (f Field) Settable(admin bool) bool {
 // Decode reads a value of the field's Type from JSON, or says what is wrong with
 // it.
 func (f Field) Decode(raw json.RawMessage) (reflect.Value, *FieldError) {
+	if hasLoneSurrogate(raw) { // which would become another text, or none that a database takes
+		return reflect.Value{}, &FieldError{
+			Type: "string_unicode", Loc: []any{"body", f.JSON},
+			Msg: "Input should be a valid string, unable to parse raw data as a unicode string",
+		}
+	}
 	fresh := reflect.New(f.Type) // decoding into the old value would merge maps
-	if string(raw) == "null" && !nullable(f.Type) || json.Unmarshal(raw, fresh.Interface()) != nil {
+	if json.Unmarshal(raw, fresh.Interface()) != nil || string(raw) == "null" && !isNull(fresh.Elem()) {
 		fault := typeError(f, raw)
 		return reflect.Value{}, &fault
 	}
@@ -198,12 +207,16 @@ func (f *Fields[U]) settable(admin bool) (names []string) {
 	return names
 }
 
-func nullable(t reflect.Type) bool {
-	switch t.Kind() {
+// isNull tells whether null is what an addressable value was decoded from, and not
+// merely what changed nothing: UnmarshalJSON takes null by convention, that of
+// time.Time too. A type that has such a value also writes it.
+func isNull(v reflect.Value) bool {
+	switch v.Kind() {
 	case reflect.Pointer, reflect.Interface, reflect.Map, reflect.Slice:
 		return true
 	}
-	return reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]())
+	text, err := json.Marshal(v.Addr().Interface())
+	return err == nil && string(text) == "null"
 }
 
 // typeError speaks Pydantic's language, which FastAPI Users' clients know.

@@ -2,6 +2,7 @@ package usher
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"net/netip"
 	"reflect"
@@ -25,9 +26,45 @@ type settable struct {
 	Born   time.Time       `json:"born" usher:"write"`
 	Addr   netip.Addr      `json:"addr" usher:"write"`
 	Any    any             `json:"any" usher:"write"`
+	Raw    json.RawMessage `json:"raw" usher:"write"`
+	Mood   mood            `json:"mood" usher:"write"`
+	Since  maybe           `json:"since" usher:"write"`
 	Plan   string          `json:"plan" usher:"admin"`
 	Score  int             `json:"score"`
 	Hidden string          `json:"-"`
+}
+
+// mood is an enum that reads itself from JSON and, as is the convention, leaves
+// itself as it is for null.
+type mood string
+
+func (m *mood) UnmarshalJSON(text []byte) error {
+	switch string(text) {
+	case `"good"`, `"bad"`:
+		*m = mood(text[1 : len(text)-1])
+	case "null":
+	default:
+		return errors.New("no mood")
+	}
+	return nil
+}
+
+// maybe is a value that can be null and is no pointer.
+type maybe struct {
+	n    int
+	some bool
+}
+
+func (m *maybe) UnmarshalJSON(text []byte) error {
+	m.some = string(text) != "null"
+	return json.Unmarshal(text, &m.n)
+}
+
+func (m maybe) MarshalJSON() ([]byte, error) {
+	if !m.some {
+		return []byte("null"), nil
+	}
+	return json.Marshal(m.n)
 }
 
 func settableFields(t *testing.T) *Fields[settable] {
@@ -86,8 +123,9 @@ func TestSetValues(t *testing.T) {
 	}{
 		{`{"name": "x", "nick": "n", "tags": ["a"], "pair": [1, 2], "prefs": {"b": 2}, "box": {"A": 1}}`,
 			settable{Name: "x", Nick: &nick, Tags: []string{"a"}, Pair: [2]int{1, 2}, Prefs: map[string]int{"b": 2}, Box: struct{ A int }{1}}},
-		{`{"age": -128, "height": 1.5, "adult": true, "born": "2026-01-02T03:04:05Z", "addr": "::1", "any": {"x": [1]}}`,
-			settable{Age: -128, Height: 1.5, Adult: true, Born: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Addr: netip.IPv6Loopback(), Any: map[string]any{"x": []any{1.0}}}},
+		{`{"age": -128, "height": 1.5, "adult": true, "born": "2026-01-02T03:04:05Z", "addr": "::1", "any": {"x": [1]}, "mood": "bad", "since": 3}`,
+			settable{Age: -128, Height: 1.5, Adult: true, Born: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Addr: netip.IPv6Loopback(), Any: map[string]any{"x": []any{1.0}}, Mood: "bad", Since: maybe{3, true}}},
+		{`{"name": "\ud83d\ude00 \\ud800", "raw": ["\ud83d\ude00"]}`, settable{Name: "\U0001f600 \\ud800", Raw: json.RawMessage(`["\ud83d\ude00"]`)}},
 		{`{}`, settable{}},
 	} {
 		var got settable
@@ -97,10 +135,10 @@ func TestSetValues(t *testing.T) {
 	}
 	// What is sent replaces what was there; null empties what can be empty; the
 	// rest stays.
-	got := settable{Name: "x", Nick: &nick, Tags: []string{"a", "b"}, Prefs: map[string]int{"a": 1}, Box: struct{ A int }{1}, Any: 1}
+	got := settable{Name: "x", Nick: &nick, Tags: []string{"a", "b"}, Prefs: map[string]int{"a": 1}, Box: struct{ A int }{1}, Any: 1, Since: maybe{3, true}}
 	prefs := got.Prefs
-	faults := f.set(&got, members(t, `{"nick": null, "tags": ["c"], "prefs": {"b": 2}, "any": null}`), false)
-	want := settable{Name: "x", Tags: []string{"c"}, Prefs: map[string]int{"b": 2}, Box: struct{ A int }{1}}
+	faults := f.set(&got, members(t, `{"nick": null, "tags": ["c"], "prefs": {"b": 2}, "any": null, "since": null, "raw": null}`), false)
+	want := settable{Name: "x", Tags: []string{"c"}, Prefs: map[string]int{"b": 2}, Box: struct{ A int }{1}, Raw: json.RawMessage("null")}
 	if len(faults) > 0 || !reflect.DeepEqual(got, want) {
 		t.Errorf("set over old values: %+v, faults %+v, want %+v", got, faults, want)
 	}
@@ -125,13 +163,26 @@ func TestSetFaults(t *testing.T) {
 		{"age", "int_type", []string{"null", "128", "1.5", `"1"`, "1e400"}},
 		{"height", "float_type", []string{"null", `"1"`, "1e400"}},
 		{"adult", "bool_type", []string{"null", "1", `"true"`}},
-		{"born", "value_error", []string{`"yesterday"`, "1", "{}"}},
-		{"addr", "value_error", []string{`"::g"`, "1"}},
+		// Absent is not null, which only what can be empty takes.
+		{"born", "value_error", []string{`"yesterday"`, "1", "{}", "null"}},
+		{"addr", "value_error", []string{`"::g"`, "1", "null"}},
+		{"mood", "value_error", []string{`"so-so"`, "1", "null"}},
+		{"since", "value_error", []string{`"x"`}},
+		// Half a character is none (DEFECTS G).
+		{"name", "string_unicode", []string{`"\ud800"`, `"\\\udfff\ud83d"`, `"\ud83d\u0041"`}},
+		{"nick", "string_unicode", []string{`"\ud800"`}},
+		{"tags", "string_unicode", []string{`["a", "\ud800"]`}},
+		{"prefs", "string_unicode", []string{`{"\ud800": 1}`}},
+		{"any", "string_unicode", []string{`{"x": ["\udfff"]}`}},
+		{"raw", "string_unicode", []string{`{"x": ["\udfff"]}`}},
 	} {
 		for _, bad := range test.bad {
-			got := settable{Name: "x"}
+			got, echoed := settable{Name: "x"}, bad
+			if test.kind == "string_unicode" { // not every client can read it
+				echoed = ""
+			}
 			faults := f.set(&got, map[string]json.RawMessage{test.field: json.RawMessage(bad)}, false)
-			if len(faults) != 1 || faults[0].Type != test.kind || !slices.Equal(faults[0].Loc, []any{"body", test.field}) || string(faults[0].Input) != bad || faults[0].Msg == "" {
+			if len(faults) != 1 || faults[0].Type != test.kind || !slices.Equal(faults[0].Loc, []any{"body", test.field}) || string(faults[0].Input) != echoed || faults[0].Msg == "" {
 				t.Errorf("set %s to %s: faults %+v, want one %s at body, %s", test.field, bad, faults, test.kind, test.field)
 			}
 			if !reflect.DeepEqual(got, settable{Name: "x"}) {

@@ -139,6 +139,7 @@ type clashingUser struct {
 	M string `db:"Upper"`
 	N string `db:"1st"`
 	Ö string
+	P int `json:"p,omitempty,string" usher:"write"`
 	*Address
 	audit
 	CreatedBy string `json:"CreatedBy" db:"-"` // encoding/json would choose this one
@@ -183,6 +184,7 @@ func TestFieldsFaults(t *testing.T) {
 			`M: column "Upper" is not of the form`,
 			`N: column "1st" is not of the form`,
 			`Ö: column "ö" is not of the form`,
+			`P: the json option string is not supported`,
 			`Address: embed structs by value, not by pointer`,
 			`CreatedBy: json name "CreatedBy" is already taken by CreatedBy`,
 		}},

@@ -268,3 +268,40 @@ func TestS_B2_HiddenAccounts(t *testing.T) {
 	}
 	x.send(t, "POST", "/auth/jwt/login", loginForm("new@example.com", "a good password")).want(t, 200)
 }
+
+// Who registers without HTTP is under the same policy (DESIGN §4).
+func TestRegisterWithoutHTTP(t *testing.T) {
+	t.Parallel()
+	closed := newFlows(t, configured(func(c *usher.Config[User]) { c.Registration.Closed = true }))
+	invitation := must(closed.auth.NewInvitation(t.Context(), "ann@example.com", time.Hour))
+	root := newUser("ann@example.com")
+	root.IsSuperuser, root.IsVerified = true, true
+	for _, test := range []struct {
+		invitation string
+		want       error
+	}{
+		{"", usher.ErrRegistrationClosed}, {invitation + "x", usher.ErrBadInvitation}, {invitation, nil}, {invitation, usher.ErrUserExists},
+	} {
+		if err := closed.auth.RegisterInvited(t.Context(), root, goodPassword, test.invitation); !errors.Is(err, test.want) {
+			t.Errorf("with %q: %v, want %v", test.invitation, err, test.want)
+		}
+	}
+	if err := closed.auth.Register(t.Context(), newUser("bob@example.com"), goodPassword); !errors.Is(err, usher.ErrRegistrationClosed) {
+		t.Errorf("Register: %v", err)
+	}
+	if u := closed.only(t); u.IsSuperuser || u.IsVerified || !u.IsActive {
+		t.Errorf("the invited made himself %+v", u)
+	}
+	if events := closed.events.of(usher.EventRegister); len(events) != 5 || !errors.Is(events[0].Err, usher.ErrRegistrationClosed) || events[2].Err != nil {
+		t.Errorf("events %+v", events)
+	}
+	hidden := newFlows(t, hiding)
+	hidden.add(t, "ann@example.com")
+	hidden.sent(t)
+	if err := hidden.auth.Register(t.Context(), newUser("ANN@example.com"), goodPassword); !errors.Is(err, usher.ErrUserExists) {
+		t.Errorf("a taken address: %v", err)
+	}
+	if got := hidden.sent(t); !slices.Equal(got, []string{"already_registered ann@example.com"}) {
+		t.Errorf("mails %q", got)
+	}
+}

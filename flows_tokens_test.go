@@ -20,7 +20,7 @@ func oneSecret(_ testing.TB, s *site, c *usher.Config[User]) {
 }
 
 // A token of one kind is never good as another: every kind at every place, with
-// one secret for all (E10, KNOWN-FLAWS 49, 82).
+// one secret for all (E10, G1, KNOWN-FLAWS 49, 82).
 func TestS_E10_EveryTokenForOnePurpose(t *testing.T) {
 	t.Parallel()
 	x := newFlows(t, oneSecret, configured(func(c *usher.Config[User]) { c.Registration.Closed = true }))

@@ -87,6 +87,20 @@ func (a *Auth[U]) NewToken(ctx context.Context, m Message) (string, error) {
 	return "", nil // no link
 }
 
+// MailLanguage is the language for a message, from Config.MailLanguage; "" if it says
+// none. The error is ErrNotFound when the user is gone.
+func (a *Auth[U]) MailLanguage(ctx context.Context, m Message) (language string, err error) {
+	if a.config.MailLanguage == nil {
+		return "", nil
+	}
+	user, err := a.config.Store.UserByID(ctx, m.UserID)
+	if err != nil {
+		return "", err
+	}
+	a.call("MailLanguage", func() { language = a.config.MailLanguage(user) })
+	return language, nil
+}
+
 // sweepDeadMail deletes the mails that were given up before DeadMailLifetime. They
 // are among the oldest that wait.
 func (a *Auth[U]) sweepDeadMail(ctx context.Context) (total int, err error) {

@@ -30,6 +30,47 @@ var (
 	ErrBadInvitation      = &Error{Status: http.StatusBadRequest, Code: "REGISTER_BAD_INVITATION"}
 )
 
+// Register makes an account for somebody who asks for one, if the Registration policy
+// lets him: active, not verified, no superuser, whatever user says. It sets user's
+// ID. The error is ErrUserExists when the address is taken in any spelling, one of
+// the policy's refusals, a *ValidationError for an address that is none, or an
+// *Error REGISTER_INVALID_PASSWORD. With HideExistingAccounts the owner of an address
+// that is taken is told by mail; it is for the caller not to tell anybody else.
+func (a *Auth[U]) Register(ctx context.Context, user *U, password string) error {
+	return a.RegisterInvited(ctx, user, password, "")
+}
+
+// RegisterInvited is Register with a token of NewInvitation.
+func (a *Auth[U]) RegisterInvited(ctx context.Context, user *U, password, invitation string) error {
+	base := a.fields.Base(user)
+	address := base.Email
+	if err := a.mayRegister(address, invitation); err != nil {
+		a.emit(ctx, Event{Kind: EventRegister, Err: err})
+		return err
+	}
+	base.ID, base.IsActive, base.IsSuperuser, base.IsVerified = "", true, false, false
+	err := a.create(ctx, user, &password, a.useUp(invitation))
+	if taken := errors.Is(err, ErrUserExists); a.config.Registration.HideExistingAccounts && (taken || err == nil) {
+		if err := a.tellOwner(ctx, address, taken); err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+// tellOwner mails to whoever has an address that somebody tried to register it.
+// If it was not taken it only does the same work.
+func (a *Auth[U]) tellOwner(ctx context.Context, address string, taken bool) error {
+	owner, err := a.UserByEmail(ctx, address)
+	if err == nil && taken {
+		err = a.notify(ctx, MailAlreadyRegistered, a.fields.Base(owner), nil)
+	}
+	if err != nil {
+		return unavailable(err)
+	}
+	return nil
+}
+
 // NewInvitation makes a token with which the owner of an address may register
 // although registration is closed. It is good for one account, also when that is
 // gone or has another address by then, if Store is a Transactor and a OneTimeStore.

@@ -1,7 +1,6 @@
 package usher
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -132,34 +131,15 @@ func (a *Auth[U]) register(w http.ResponseWriter, r *http.Request) error {
 	if invitation == nil {
 		invitation = new(string)
 	}
-	if err := a.mayRegister(*email, *invitation); err != nil {
-		return err
-	}
 	hide := a.config.Registration.HideExistingAccounts
-	err = a.registerWith(r.Context(), user, *password, a.useUp(*invitation))
-	if taken := errors.Is(err, ErrUserExists); hide && (taken || err == nil) {
-		err = a.tellOwner(r.Context(), *email, taken)
-	}
-	if err != nil {
-		return err
-	}
-	if hide {
+	err = a.RegisterInvited(r.Context(), user, *password, *invitation)
+	switch {
+	case hide && (err == nil || errors.Is(err, ErrUserExists)):
 		writeJSON(w, http.StatusAccepted, nil)
-		return nil
-	}
-	writeJSON(w, http.StatusCreated, user)
-	return nil
-}
-
-// tellOwner mails to whoever has an address that somebody tried to register it.
-// If it was not taken it only does the same work.
-func (a *Auth[U]) tellOwner(ctx context.Context, address string, taken bool) error {
-	owner, err := a.UserByEmail(ctx, address)
-	if err == nil && taken {
-		err = a.notify(ctx, MailAlreadyRegistered, a.fields.Base(owner), nil)
-	}
-	if err != nil {
-		return unavailable(err)
+	case err != nil:
+		return err
+	default:
+		writeJSON(w, http.StatusCreated, user)
 	}
 	return nil
 }

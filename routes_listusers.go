@@ -6,8 +6,6 @@ import (
 	"net/url"
 	"strconv"
 	"time"
-
-	"golang.org/x/text/unicode/norm"
 )
 
 const (
@@ -25,7 +23,9 @@ func (a *Auth[U]) listUsers(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	users, err := a.config.Store.ListUsers(r.Context(), query)
+	limit := query.Limit
+	query.Limit++ // one more tells whether there is a next page
+	users, err := a.ListUsers(r.Context(), query)
 	if err != nil {
 		return err
 	}
@@ -33,15 +33,16 @@ func (a *Auth[U]) listUsers(w http.ResponseWriter, r *http.Request) error {
 		Items []*U `json:"items"`
 		Next  *ID  `json:"next"` // for the parameter after; null on the last page
 	}{Items: append([]*U{}, users...)}
-	if len(users) == query.Limit {
-		page.Next = &a.fields.Base(users[len(users)-1]).ID
+	if len(users) > limit {
+		page.Items = page.Items[:limit]
+		page.Next = &a.fields.Base(users[limit-1]).ID
 	}
 	writeJSON(w, http.StatusOK, page)
 	return nil
 }
 
 func readUserQuery(values url.Values) (UserQuery, error) {
-	q := UserQuery{After: ID(values.Get("after")), Limit: defaultPage, Email: foldCase(norm.NFKC.String(values.Get("email")))}
+	q := UserQuery{After: ID(values.Get("after")), Limit: defaultPage, Email: values.Get("email")}
 	var b body
 	fault := func(name, kind, msg string) {
 		input, _ := json.Marshal(values.Get(name)) // a string always is JSON
@@ -69,7 +70,7 @@ func readUserQuery(values url.Values) (UserQuery, error) {
 			continue
 		}
 		t, err := time.Parse(time.RFC3339, values.Get(name))
-		if err != nil {
+		if year := t.UTC().Year(); err != nil || year < 0 || year > 9999 {
 			fault(name, "datetime_from_date_parsing", "Input should be a time as in RFC 3339")
 		}
 		*target = t

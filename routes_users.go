@@ -31,6 +31,9 @@ func (a *Auth[U]) patchMe(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	change.KeepSession = authn.SessionID
+	if change.Email != nil && *change.Email == a.fields.Base(user).Email {
+		change.Email = nil // a front end that sends all fields back changes none
+	}
 	proves := (change.Password != nil || change.Email != nil) && !a.config.InsecureUpdateWithoutPassword
 	a.confirmFirst(user, &change)
 	if !proves {

@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// UserStore keeps the users. Its methods are called concurrently. An error
-// other than the ones named here means that the store could not be reached or
-// failed, and becomes a 503.
+// UserStore keeps the users. Its methods are called concurrently. A
+// *ValidationError says that it cannot keep a value that was sent; any other error
+// than the ones named here means that the store could not be reached or failed, and
+// becomes a 503.
 type UserStore[U any] interface {
 	// UserByID returns the user with this id in any spelling the store's id
 	// type has (see ParseUUID). The error is ErrNotFound, also for an id that

@@ -79,13 +79,17 @@ func (w *Worker) send(ctx context.Context, m usher.Message) (sent bool, err erro
 		sent = sent && err == nil
 	}()
 	token, err = w.config.Tokens.NewToken(ctx, m)
+	language := ""
+	if l, ok := w.config.Tokens.(Languages); ok && err == nil {
+		language, err = l.MailLanguage(ctx, m)
+	}
 	if errors.Is(err, usher.ErrNotFound) {
 		return false, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	mail, err := w.renderer.mail(m, token)
+	mail, err := w.renderer.mail(m, language, token)
 	if err != nil {
 		return false, err
 	}

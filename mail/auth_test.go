@@ -2,6 +2,7 @@ package mail_test
 
 import (
 	"log/slog"
+	"strings"
 	"testing"
 
 	"usher"
@@ -111,5 +112,54 @@ func TestLinksWork(t *testing.T) {
 	}
 	if left, err := p.store.ListMessages(ctx, 10); err != nil || len(left) != 0 {
 		t.Errorf("in the outbox: %+v, error %v", left, err)
+	}
+}
+
+// A user gets his mails in his own language, also the first; what cannot tell it
+// keeps nobody's mail back.
+func TestLanguageOfTheUser(t *testing.T) {
+	type user struct {
+		usher.User
+		Language string
+	}
+	t.Parallel()
+	store, err := sqlite.Open[user](t.Context(), sqlite.Memory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	logger, sink := slog.New(slog.DiscardHandler), &ushertest.MailSink{}
+	auth, err := usher.New(usher.Config[user]{
+		Store: store, Outbox: store, Logger: logger, Secret: []byte("2f8e1c5b9a07d3468e1f5c2b7a9d0e3f6c8b1a4d"),
+		Backends: []usher.Backend{{Name: "bearer", Transport: usher.Bearer{}, Strategy: usher.Sessions{Store: store}}},
+		MailLanguage: func(u *user) string {
+			if u.Language == "?" {
+				panic("no language")
+			}
+			return u.Language
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	worker, err := mail.NewWorker(mail.Config{
+		Outbox: store, Tokens: auth, Mailer: sink, From: "no-reply@example.com", Product: "Example", URLs: urls, Logger: logger,
+		Templates: files("de/verify.txt", `{{define "subject"}}Adresse bestätigen{{end}}{{.Link}}`),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for language, want := range map[string]string{"de": "Adresse bestätigen", "": "Confirm", "fr": "Confirm", "?": "Confirm"} {
+		u := &user{usher.User{Email: "ann" + language + "@example.org", IsActive: true}, language}
+		if err := auth.CreateUserWithoutPassword(t.Context(), u); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := worker.DeliverDue(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		mails := sink.Mails()
+		if m := mails[len(mails)-1]; m.To != u.Email || !strings.HasPrefix(m.Subject, want) {
+			t.Errorf("in %q: %s to %s", language, m.Subject, m.To)
+		}
 	}
 }

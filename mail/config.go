@@ -17,6 +17,12 @@ type Tokens interface {
 	NewToken(ctx context.Context, m usher.Message) (token string, err error)
 }
 
+// Languages is what Tokens may be, too: it knows in which language users want their
+// mails. "" stands for Config.Language.
+type Languages interface {
+	MailLanguage(ctx context.Context, m usher.Message) (language string, err error)
+}
+
 // Config is what a Worker needs: Outbox, Tokens, Mailer, From, Product and URLs;
 // the rest has defaults.
 type Config struct {
@@ -36,7 +42,8 @@ type Config struct {
 	// Templates take the place of usher's own, file by file: en/verify.txt. Nil
 	// means none.
 	Templates fs.FS
-	// Language is that of users without one, in Message.Data["lang"]; "" means en.
+	// Language is that of users for whom Languages names none, or one without
+	// templates; "" means en.
 	Language string
 
 	// Lease is how long a message is this worker's before another may take it
@@ -105,5 +112,5 @@ func (c Config) Preview(kind usher.MessageKind, language string) (Mail, error) {
 	if err != nil {
 		return Mail{}, err
 	}
-	return r.mail(sample(kind, language), "the-token-would-be-here")
+	return r.mail(sample(kind), language, "the-token-would-be-here")
 }

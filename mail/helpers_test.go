@@ -112,9 +112,14 @@ func (o *outbox) ListMessages(context.Context, int) ([]usher.Message, error) {
 
 // tokens are tokens that say what they are for.
 type tokens struct {
-	mu   sync.Mutex
-	fail error
-	made []string
+	mu       sync.Mutex
+	fail     error
+	made     []string
+	language string
+}
+
+func (t *tokens) MailLanguage(context.Context, usher.Message) (string, error) {
+	return t.language, nil
 }
 
 // secret is in every token, and long enough to be one.

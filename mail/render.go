@@ -93,12 +93,12 @@ func (r *renderer) try() error {
 	var faults []error
 	for language, kinds := range r.templates.byName {
 		for kind := range kinds {
-			m := sample(kind, language)
-			_, err := r.mail(m, "token")
+			m := sample(kind)
+			_, err := r.mail(m, language, "token")
 			delete(m.Data, "ip")
 			delete(m.Data, "user_agent")
 			delete(m.Data, "provider")
-			_, bare := r.mail(m, "token")
+			_, bare := r.mail(m, language, "token")
 			faults = append(faults, err)
 			if bare != nil && (err == nil || bare.Error() != err.Error()) {
 				faults = append(faults, bare)
@@ -109,21 +109,22 @@ func (r *renderer) try() error {
 }
 
 // sample is a message as usher stores them.
-func sample(kind usher.MessageKind, language string) usher.Message {
+func sample(kind usher.MessageKind) usher.Message {
 	now := time.Date(2026, time.January, 15, 9, 30, 0, 0, time.UTC)
 	return usher.Message{
 		ID: "sample", Kind: kind, UserID: "1", Email: "ann@example.com", CreatedAt: now, DueAt: now,
 		Data: map[string]string{
-			"ip": "203.0.113.7", "time": now.Format(time.RFC3339), "lang": language,
+			"ip": "203.0.113.7", "time": now.Format(time.RFC3339),
 			"provider":   "github",
 			"user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
 		},
 	}
 }
 
-// mail renders a message. The token is for the kinds that have one.
-func (r *renderer) mail(m usher.Message, token string) (Mail, error) {
-	t, ok := r.templates.find(m.Data["lang"], m.Kind)
+// mail renders a message, in a language if there are templates in it. The token is for
+// the kinds that have one.
+func (r *renderer) mail(m usher.Message, language, token string) (Mail, error) {
+	t, ok := r.templates.find(language, m.Kind)
 	if !ok {
 		return Mail{}, fmt.Errorf("mail: no mail is of the kind %q", m.Kind)
 	}

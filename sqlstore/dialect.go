@@ -68,6 +68,9 @@ type syntax struct {
 	double      func(err error, table, column string) bool
 	userMissing func(err error) bool
 	again       func(err error) bool
+	// misfit recognises that a value does not fit its column, or breaks a rule that
+	// the application made for it.
+	misfit func(err error) bool
 	// discreet takes the values out of an error's text.
 	discreet func(err error) error
 	// orNothing ends an INSERT that is to write nothing if the columns are not

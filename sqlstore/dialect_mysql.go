@@ -40,6 +40,7 @@ func mysqlSyntax() syntax {
 		},
 		userMissing: func(err error) bool { return strings.Contains(err.Error(), "Error 1452 ") },
 		again:       func(err error) bool { return strings.Contains(err.Error(), "Error 1213 ") }, // a deadlock
+		misfit:      mysqlMisfit,
 		// A subquery would have it read the whole table.
 		sweep: func(table, _ string) string {
 			return `DELETE FROM ` + table + ` WHERE expires_at < ? ORDER BY expires_at LIMIT ?`
@@ -84,6 +85,15 @@ func mysqlDiscreet(err error) error {
 		}
 	}
 	return err
+}
+
+// mysqlMisfit: out of range, cut off, wrong, too long; then JSON of which MariaDB, in
+// the CHECK of such a column, and MySQL say that it is none or nested too deeply; and
+// MySQL's other CHECKs.
+func mysqlMisfit(err error) bool {
+	return slices.ContainsFunc([]string{"1264", "1265", "1292", "1366", "1406", "4025", "3140", "3157", "3819"}, func(number string) bool {
+		return strings.Contains(err.Error(), "Error "+number+" ")
+	})
 }
 
 // mysqlUUID is the UUID's 16 bytes; the caller has checked the text.

@@ -31,6 +31,7 @@ func postgresSyntax() syntax {
 			return sqlState(err) == "23505" && strings.Contains(err.Error(), `"`+table+`_`+column+`_key"`)
 		},
 		userMissing: func(err error) bool { return sqlState(err) == "23503" },
+		misfit:      postgresMisfit,
 		again:       func(err error) bool { return slices.Contains([]string{"40001", "40P01"}, sqlState(err)) },
 		orNothing:   func(columns string) string { return ` ON CONFLICT (` + columns + `) DO NOTHING` },
 		// An array, for the planner takes a subquery in IN for a reason to read the
@@ -89,14 +90,14 @@ func postgresRead(k kind, column string) string {
 // postgresRefuse: neither text nor jsonb can have the character 0.
 func postgresRefuse(k kind, text string) error {
 	if strings.ContainsRune(text, 0) || k == kindJSON && withoutZero(text) != text {
-		return errors.New("must not have the character U+0000")
+		return unfit("must not have the character U+0000")
 	}
 	return refuseInvalid(text)
 }
 
 func refuseInvalid(text string) error {
 	if !utf8.ValidString(text) {
-		return errors.New("must be valid UTF-8")
+		return unfit("must be valid UTF-8")
 	}
 	return nil
 }
@@ -109,12 +110,19 @@ func postgresDiscreet(err error) error {
 		return nil
 	}
 	if code := sqlState(err); strings.HasPrefix(code, "22") {
-		return fmt.Errorf("a value does not fit its column (SQLSTATE %s)", code)
+		return fmt.Errorf("a value %s (SQLSTATE %s)", misfitText, code)
 	}
 	if which, _, found := strings.Cut(err.Error(), ": unable to encode "); found {
-		return fmt.Errorf("%s: the value does not fit its column", which)
+		return fmt.Errorf("%s: the value %s", which, misfitText)
 	}
 	return err
+}
+
+const misfitText = "does not fit its column"
+
+// postgresMisfit takes what postgresDiscreet has made, or a CHECK that was broken.
+func postgresMisfit(err error) bool {
+	return strings.Contains(err.Error(), misfitText) || sqlState(err) == "23514"
 }
 
 func postgresSettings(ctx context.Context, db *sql.DB) error {

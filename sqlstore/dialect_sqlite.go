@@ -33,6 +33,7 @@ func sqliteSyntax() syntax {
 			return found && slices.Contains(strings.FieldsFunc(columns, func(c rune) bool { return c == ',' || c == ' ' }), table+"."+column)
 		},
 		userMissing: func(err error) bool { return strings.Contains(err.Error(), "FOREIGN KEY constraint failed") },
+		misfit:      func(err error) bool { return strings.Contains(err.Error(), "CHECK constraint failed") },
 		// BEGIN IMMEDIATE would do it too, if database/sql could say it.
 		lock: `DELETE FROM used_tokens WHERE FALSE`,
 		sweep: func(table, key string) string {

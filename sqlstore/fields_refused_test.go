@@ -5,9 +5,11 @@ import (
 	"database/sql/driver"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"usher"
 	"usher/sqlstore"
@@ -20,8 +22,9 @@ func TestValuesThatDoNotFit(t *testing.T) {
 		store, db := openOn[Everything](t, e)
 		big := &Everything{Uint64: math.MaxUint64}
 		big.Email = "big@example.com"
-		if err := store.CreateUser(t.Context(), big); err == nil {
-			t.Error("uint64 2^64-1 was stored, as something else")
+		var refusal *usher.ValidationError
+		if err := store.CreateUser(t.Context(), big); !errors.As(err, &refusal) || refusal.Fields[0].Loc[1] != "Uint64" {
+			t.Errorf("uint64 2^64-1: %v, want a *ValidationError of Uint64", err)
 		}
 		u := &Everything{}
 		u.Email = "a@example.com"
@@ -95,6 +98,60 @@ func TestTextThatCannotBeKept(t *testing.T) {
 	})
 }
 
+// A time that JSON cannot say in UTC would make its user, and every list with him,
+// unreadable (DEFECTS G: 500 for ever).
+func TestTimesThatCannotBeWritten(t *testing.T) {
+	onEach(t, func(t *testing.T, e engine) {
+		store, _ := openOn[Everything](t, e)
+		for text, good := range map[string]bool{
+			"9999-12-31T23:59:59Z": true, "0000-01-02T00:00:00Z": true,
+			"9999-12-31T23:59:59-00:01": false, "0000-01-01T00:00:00+00:01": false,
+		} {
+			when := must(time.Parse(time.RFC3339, text))
+			for field, set := range map[string]func(u *Everything){
+				"Time":      func(u *Everything) { u.Time = when },
+				"TimePtr":   func(u *Everything) { u.TimePtr = &when },
+				"NullTime":  func(u *Everything) { u.NullTime = sql.NullTime{Time: when, Valid: true} },
+				"NullTime2": func(u *Everything) { u.NullTime2 = sql.Null[time.Time]{V: when, Valid: true} },
+			} {
+				u := &Everything{Raw: json.RawMessage(`null`)}
+				u.Email = string(usher.NewID()) + "@example.com"
+				err := store.CreateUser(t.Context(), u)
+				if err != nil {
+					t.Fatal(err)
+				}
+				after := *u
+				set(&after)
+				err = store.UpdateUser(t.Context(), u, &after)
+				var refusal *usher.ValidationError
+				if good != (err == nil) || err != nil && (!errors.As(err, &refusal) || refusal.Fields[0].Loc[1] != field) {
+					t.Errorf("%s %s: %v", field, text, err)
+				}
+				if _, err := json.Marshal(must(store.UserByID(t.Context(), u.ID))); err != nil {
+					t.Errorf("%s %s: %v", field, text, err)
+				}
+			}
+		}
+	})
+}
+
+// JSON that is nested deeper than the database takes is the client's fault. MariaDB
+// takes 32.
+func TestDeepJSON(t *testing.T) {
+	onEach(t, func(t *testing.T, e engine) {
+		store, _ := openOn[Everything](t, e)
+		for depth := range 200 {
+			u := &Everything{Raw: json.RawMessage(strings.Repeat("[", depth+1) + strings.Repeat("]", depth+1))}
+			u.Email = fmt.Sprintf("depth%d@example.com", depth)
+			err := store.CreateUser(t.Context(), u)
+			var refusal *usher.ValidationError
+			if err != nil && (depth < 30 || !errors.As(err, &refusal)) {
+				t.Fatalf("depth %d: %v", depth+1, err)
+			}
+		}
+	})
+}
+
 // Narrow has a field whose column the application made narrower than the type.
 type Narrow struct {
 	usher.User
@@ -102,16 +159,21 @@ type Narrow struct {
 	Mood string
 }
 
-// An error never has the value, whoever finds that it does not fit.
+// What does not fit, or breaks a rule that the application made for its column, is the
+// client's fault, and the error never has the value.
 func TestNarrowColumns(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]string{
-		"PostgreSQL": `CREATE TYPE moods AS ENUM ('good'); ALTER TABLE users ADD COLUMN shoe SMALLINT, ADD COLUMN mood moods`,
-		"MariaDB":    `ALTER TABLE users ADD COLUMN shoe SMALLINT, ADD COLUMN mood ENUM('good')`,
+		"PostgreSQL":           `CREATE TYPE moods AS ENUM ('good'); ALTER TABLE users ADD COLUMN shoe SMALLINT, ADD COLUMN mood moods`,
+		"MariaDB":              `ALTER TABLE users ADD COLUMN shoe SMALLINT, ADD COLUMN mood ENUM('good')`,
+		"PostgreSQL, by rules": `ALTER TABLE users ADD COLUMN shoe BIGINT CHECK (shoe < 100), ADD COLUMN mood VARCHAR(4)`,
+		"MariaDB, by rules":    `ALTER TABLE users ADD COLUMN shoe BIGINT CHECK (shoe < 100), ADD COLUMN mood VARCHAR(4)`,
+		"SQLite, by rules":     `ALTER TABLE users ADD COLUMN shoe INTEGER CHECK (shoe < 100); ALTER TABLE users ADD COLUMN mood TEXT CHECK (length(mood) < 5)`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			e := engines[name]
+			engineName, _, _ := strings.Cut(name, ",")
+			e := engines[engineName]
 			address := e.place(t)
 			db := e.raw(t, address)
 			if _, err := sqlstore.Migrate(t.Context(), db, e.dialect); err != nil {
@@ -124,8 +186,13 @@ func TestNarrowColumns(t *testing.T) {
 				t.Fatal(err)
 			}
 			for what, after := range map[string]Narrow{"shoe": {before.User, 7654321, "good"}, "mood": {before.User, 42, "mad7654321"}} {
-				if err := store.UpdateUser(t.Context(), before, &after); err == nil || strings.Contains(err.Error(), "7654321") {
-					t.Errorf("%s: %v", what, err)
+				created := after
+				created.User = usher.User{Email: what + "@example.com"}
+				for call, err := range map[string]error{"UpdateUser": store.UpdateUser(t.Context(), before, &after), "CreateUser": store.CreateUser(t.Context(), &created)} {
+					var refusal *usher.ValidationError
+					if !errors.As(err, &refusal) || strings.Contains(err.Error(), "7654321") {
+						t.Errorf("%s: %s: %v, want a *ValidationError without the value", what, call, err)
+					}
 				}
 			}
 			if got := must(store.UserByID(t.Context(), before.ID)); *got != *before {

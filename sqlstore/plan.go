@@ -95,20 +95,27 @@ func pointed(t reflect.Type) reflect.Type {
 	return t
 }
 
-// values returns what the custom columns of u hold.
-// An error is an *usher.ValidationError if the database cannot keep a text.
+// unfit is why no column can keep a value.
+type unfit string
+
+func (u unfit) Error() string { return string(u) }
+
+// values returns what the custom columns of u hold. The error is an
+// *usher.ValidationError if a value that clients know cannot be kept.
 func (p *plan[U]) values(u *U, y syntax) ([]any, error) {
 	v := reflect.ValueOf(u).Elem()
 	values := make([]any, len(p.custom))
 	for i, c := range p.custom {
 		value, err := c.codec.encode(v.FieldByIndex(c.index))
-		if err != nil {
-			return nil, fmt.Errorf("field %s: %w", c.field, err)
+		if text, is := value.(string); is && err == nil {
+			err = y.refuse(c.codec.kind, text)
 		}
-		if text, is := value.(string); is {
-			if err := y.refuse(c.codec.kind, text); err != nil {
-				return nil, usher.Invalid(c.json, err.Error())
-			}
+		var reason unfit
+		switch {
+		case errors.As(err, &reason) && c.json != "":
+			return nil, usher.Invalid(c.json, string(reason))
+		case err != nil:
+			return nil, fmt.Errorf("field %s: %w", c.field, err)
 		}
 		values[i] = value
 	}

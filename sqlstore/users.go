@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"reflect"
 	"strconv"
 	"strings"
@@ -92,7 +93,7 @@ func (s *Store[U]) CreateUser(ctx context.Context, u *U) error {
 		id = usher.ID(strconv.FormatInt(number, 10))
 	}
 	if err != nil {
-		return wrap(doing, err)
+		return s.wrapWrite(doing, err)
 	}
 	b.ID, b.CreatedAt, b.UpdatedAt = id, now, now
 	return nil
@@ -160,7 +161,7 @@ func (s *Store[U]) UpdateUser(ctx context.Context, before, after *U) error {
 		if s.syntax.double(err, "users", "email_key") {
 			return usher.ErrEmailTaken
 		}
-		return wrap(doing, err)
+		return s.wrapWrite(doing, err)
 	}
 	switch n, err := result.RowsAffected(); {
 	case err != nil:
@@ -173,6 +174,17 @@ func (s *Store[U]) UpdateUser(ctx context.Context, before, after *U) error {
 	}
 	s.plan.base(after).UpdatedAt = now
 	return nil
+}
+
+// wrapWrite is wrap for what the application's own fields are written with. That one
+// of them does not fit is the fault of who sent it; which, not every database says.
+func (s *Store[U]) wrapWrite(doing string, err error) error {
+	if len(s.plan.custom) == 0 || !s.syntax.misfit(err) {
+		return wrap(doing, err)
+	}
+	const msg = "Value error, a value cannot be stored"
+	refusal := &usher.ValidationError{Fields: []usher.FieldError{{Type: "value_error", Loc: []any{"body"}, Msg: msg}}}
+	return wrap(doing, fmt.Errorf("%w: %w", refusal, err))
 }
 
 // verify tells why an update of before writes nothing: the error is ErrNotFound

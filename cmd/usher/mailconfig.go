@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -172,8 +173,8 @@ func readPrivate(name string) ([]byte, error) {
 	return trimSecret(text), checkPrivate(name)
 }
 
-// newWorker returns who delivers the mails of the outbox. In the folder it
-// prints no links: logs must not have their tokens.
+// newWorker returns who delivers the mails of the outbox. Of those in the folder it
+// prints the links on a terminal, and nowhere else: logs must not have their tokens.
 func (a *app) newWorker(c Config, log *slog.Logger) (*mail.Worker, error) {
 	config := c.mailConfig()
 	config.Outbox, config.Tokens, config.Logger = a.outbox, a.auth, log
@@ -181,7 +182,11 @@ func (a *app) newWorker(c Config, log *slog.Logger) (*mail.Worker, error) {
 	if c.Mail.Mailer == "smtp" {
 		config.Mailer, err = c.Mail.SMTP.mailer()
 	} else {
-		config.Mailer, err = mail.NewFolder(c.Mail.Folder, nil)
+		var links io.Writer
+		if isTerminal(os.Stdout) {
+			links = os.Stdout
+		}
+		config.Mailer, err = mail.NewFolder(c.Mail.Folder, links)
 	}
 	if err != nil {
 		return nil, err

@@ -42,7 +42,7 @@ func profileOf(t testing.TB, a answer) map[string]any {
 func (b *booted) superuser(c Config, email string) string {
 	b.t.Helper()
 	b.register(email)
-	db, err := openDatabase(b.t.Context(), c.Database)
+	db, err := openDatabase(b.t.Context(), c.Database, c.userIDs()...)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -279,6 +279,8 @@ func TestProfileRefusals(t *testing.T) {
 		{`{"name": null}`, "profile.name string_type"},
 		{`{"name": "sixsix"}`, "profile.name string_too_long"},
 		{`{"name": "\u0000"}`, "profile.name value_error"},
+		{`{"name": "\ud800"}`, "profile.name string_unicode"},
+		{`{"options": ["\ud800"]}`, "profile.options string_unicode"},
 		{`{"motto": "UP"}`, "profile.motto string_pattern_mismatch"},
 		{`{"age": "5"}`, "profile.age int_type"},
 		{`{"age": 5.5}`, "profile.age int_type"},

@@ -114,7 +114,7 @@ func kept(value any, depth int) (any, error) {
 func (f profileField) read(raw json.RawMessage) (json.RawMessage, *usher.FieldError) {
 	value, fault := f.Decode(raw)
 	if fault != nil {
-		told := profileFault(raw, fault.Type, fault.Msg, f.Name)
+		told := profileFault(fault.Input, fault.Type, fault.Msg, f.Name)
 		return nil, &told
 	}
 	text, err := json.Marshal(value.Interface())

@@ -22,7 +22,3 @@ func detail(s string) any {
 		Detail string `json:"detail"`
 	}{s}
 }
-
-func notFound(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusNotFound, detail("Not Found"))
-}

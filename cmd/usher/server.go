@@ -7,11 +7,10 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"path"
-	"strings"
 	"sync"
 	"time"
 
+	"usher"
 	"usher/mail"
 
 	"github.com/rs/cors"
@@ -98,8 +97,7 @@ func (s *server) handler() http.Handler {
 	}
 	mux.HandleFunc("GET /healthz", s.healthz)
 	mux.HandleFunc("GET /readyz", s.readyz)
-	mux.HandleFunc("/", notFound)
-	h := exact(mux)
+	h := usher.ExactPaths(mux)
 	if len(s.config.CORSOrigins) > 0 { // the library takes none for all
 		h = cors.New(cors.Options{
 			AllowedOrigins:   s.config.CORSOrigins,
@@ -114,23 +112,6 @@ func (s *server) handler() http.Handler {
 		h = hsts(h)
 	}
 	return s.observe(h)
-}
-
-// exact answers 404 to paths such as //users/me, from which a ServeMux would
-// redirect to what may have been meant. A path that a proxy in front has checked
-// then never means another one here.
-func exact(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		clean := path.Clean("/" + r.URL.Path)
-		if clean != "/" && strings.HasSuffix(r.URL.Path, "/") {
-			clean += "/"
-		}
-		if r.URL.Path != clean {
-			notFound(w, r)
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
 }
 
 // hsts tells browsers to use nothing but HTTPS here from now on (RFC 6797).

@@ -85,6 +85,8 @@ func TestAnswersToWhatIsNotThere(t *testing.T) {
 		{"GET", "//users/me", 404, "Not Found"},
 		{"GET", "/x/../users/me", 404, "Not Found"},
 		{"GET", "/users/./me", 404, "Not Found"},
+		{"GET", "/nope/", 404, "Not Found"},
+		{"POST", "/healthz", 404, "Not Found"},
 		{"GET", "/auth/cookie/login", 405, "Method Not Allowed"},
 		{"PUT", "/users/me", 405, "Method Not Allowed"},
 		{"OPTIONS", "/users/me", 405, "Method Not Allowed"},
@@ -100,6 +102,17 @@ func TestAnswersToWhatIsNotThere(t *testing.T) {
 			if got := a.Header.Get(name); got != want {
 				t.Errorf("%s %s: %s is %q", c.method, c.path, name, got)
 			}
+		}
+	}
+}
+
+// As in FastAPI: a client that puts a slash at the end is sent to where it meant.
+func TestSlashAtTheEnd(t *testing.T) {
+	t.Parallel()
+	b := boot(t, testConfig(t))
+	for path, location := range map[string]string{"/users/me/": "/users/me", "/auth/register/?x=1": "/auth/register?x=1", "/users/": "/users"} {
+		if a := b.want(307, "POST", path, ""); a.Header.Get("Location") != location {
+			t.Errorf("%s: to %q, want %q", path, a.Header.Get("Location"), location)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 // Usertype is a program whose users have fields of their own: one that can be
 // null, one of a few values, times and JSON; some for the user to set, some for
-// superusers, some for the program alone. Its users are numbered.
+// superusers, some for the program alone. Its users are numbered, and the first is a
+// superuser, admin@example.com, if ADMIN_PASSWORD is his password.
 package main
 
 import (
