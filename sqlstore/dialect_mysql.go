@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -39,7 +40,11 @@ func mysqlSyntax() syntax {
 				(strings.HasSuffix(err.Error(), "'"+key+"'") || strings.HasSuffix(err.Error(), "."+key+"'"))
 		},
 		userMissing: func(err error) bool { return strings.Contains(err.Error(), "Error 1452 ") },
-		again:       func(err error) bool { return strings.Contains(err.Error(), "Error 1213 ") }, // a deadlock
+		// A deadlock; and a row that another changed meanwhile, which MariaDB says with
+		// innodb_snapshot_isolation (by default since 11.6).
+		again: func(err error) bool {
+			return strings.Contains(err.Error(), "Error 1213 ") || strings.Contains(err.Error(), "Error 1020 ")
+		},
 		// A subquery would have it read the whole table.
 		sweep: func(table, _ string) string {
 			return `DELETE FROM ` + table + ` WHERE expires_at < ? ORDER BY expires_at LIMIT ?`
@@ -77,6 +82,9 @@ func mysqlDiscreet(err error) error {
 	if err == nil {
 		return nil
 	}
+	if errors.Is(err, driver.ErrBadConn) { // what go-sql-driver says after a failover, too, of one that does not write
+		return fmt.Errorf("the server only reads, or ended the connection: %w", err)
+	}
 	text := err.Error()
 	for number, where := range map[string]string{errDouble: " for key ", "Error 1292 ": " for column ", "Error 1366 ": " for column "} {
 		if i := strings.LastIndex(text, where); i >= 0 && strings.Contains(text, number) {
@@ -106,9 +114,12 @@ func mysqlRead(k kind, column string) string {
 }
 
 func mysqlSettings(ctx context.Context, db *sql.DB) error {
-	var strict bool
-	if err := db.QueryRowContext(ctx, `SELECT @@sql_mode LIKE '%STRICT_TRANS_TABLES%' OR @@sql_mode LIKE '%STRICT_ALL_TABLES%'`).Scan(&strict); err != nil {
+	var strict, emptyIsNull bool
+	if err := db.QueryRowContext(ctx, `SELECT @@sql_mode LIKE '%STRICT_TRANS_TABLES%' OR @@sql_mode LIKE '%STRICT_ALL_TABLES%', @@sql_mode LIKE '%EMPTY_STRING_IS_NULL%'`).Scan(&strict, &emptyIsNull); err != nil {
 		return err
+	}
+	if emptyIsNull {
+		return errors.New("every connection needs a sql_mode without EMPTY_STRING_IS_NULL, or nothing that is empty could be kept")
 	}
 	if !strict {
 		return errors.New("every connection needs STRICT_TRANS_TABLES in sql_mode, or values that are too long would be cut off")
