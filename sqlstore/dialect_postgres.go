@@ -118,12 +118,15 @@ func postgresDiscreet(err error) error {
 }
 
 func postgresSettings(ctx context.Context, db *sql.DB) error {
-	var encoding string
-	if err := db.QueryRowContext(ctx, `SELECT current_setting('server_encoding')`).Scan(&encoding); err != nil {
+	var encoding, client string
+	if err := db.QueryRowContext(ctx, `SELECT current_setting('server_encoding'), current_setting('client_encoding')`).Scan(&encoding, &client); err != nil {
 		return err
 	}
 	if encoding != "UTF8" {
 		return fmt.Errorf("the database has the encoding %s, but names and addresses need UTF8: make it with ENCODING 'UTF8'", encoding)
+	}
+	if client != "UTF8" {
+		return fmt.Errorf("every connection needs client_encoding=UTF8, or names and addresses would be kept as others; it is %s", client)
 	}
 	return nil
 }
