@@ -30,6 +30,7 @@ func mysqlSyntax() syntax {
 		skipLocked: ` FOR UPDATE SKIP LOCKED`,
 		columnType: mysqlColumnType,
 		holds:      mysqlHolds,
+		exact:      mysqlExact,
 
 		double: func(err error, table, column string) bool {
 			key := table + "_" + column
@@ -49,8 +50,9 @@ func mysqlSyntax() syntax {
 		sweep: func(table, _ string) string {
 			return `DELETE FROM ` + table + ` WHERE expires_at < ? ORDER BY expires_at LIMIT ?`
 		},
-		columns: `SELECT column_name, column_type, is_nullable = 'NO' AND column_default IS NULL AND extra NOT LIKE '%auto_increment%' AND extra NOT LIKE '%GENERATED%'
+		columns: `SELECT column_name, concat_ws(' COLLATE ', column_type, collation_name), is_nullable = 'NO' AND column_default IS NULL AND extra NOT LIKE '%auto_increment%' AND extra NOT LIKE '%GENERATED%'
 			FROM information_schema.columns WHERE table_schema = database() AND table_name = ?`,
+		uniques: `SELECT index_name, column_name FROM information_schema.statistics WHERE table_schema = database() AND table_name = ? AND non_unique = 0`,
 
 		placeholders: map[kind][]string{
 			kindUUID: {"{users.id}", "BINARY(16)    NOT NULL PRIMARY KEY,  -- UUID", "{user_id}", "BINARY(16)"},
@@ -59,6 +61,7 @@ func mysqlSyntax() syntax {
 		begin:      mysqlBegin,
 		end:        `DO release_lock(` + mysqlLock + `)`,
 		tableThere: func(err error) bool { return strings.Contains(err.Error(), "Error 1050 ") },
+		forGood:    true,
 		versions: []string{
 			`CREATE TABLE IF NOT EXISTS ` + versionTable + ` (
     id         SERIAL,
@@ -127,6 +130,9 @@ func mysqlSettings(ctx context.Context, db *sql.DB) error {
 	// Goose's version 0 is there, and its row is not changed by this.
 	result, err := db.ExecContext(ctx, `UPDATE `+versionTable+` SET is_applied = is_applied WHERE version_id = 0`)
 	if err != nil {
+		if strings.Contains(err.Error(), "Error 1146 ") { // the application migrates in its own way
+			return nil
+		}
 		return err
 	}
 	if n, err := result.RowsAffected(); err != nil || n == 0 {
@@ -201,4 +207,17 @@ func mysqlHolds(columnType string, k kind) bool {
 		}
 	}
 	return k != kindUUID
+}
+
+// mysqlExact: a DATETIME cuts off what is below a second, and a collation that is
+// not binary takes one address for another. (VARBINARY has none.)
+func mysqlExact(columnType string, k kind) bool {
+	_, collation, text := strings.Cut(columnType, " COLLATE ")
+	switch {
+	case k == kindTime:
+		return strings.Contains(columnType, "(6)")
+	case k == kindText && text:
+		return strings.HasPrefix(collation, "utf8mb4_") && strings.HasSuffix(collation, "_bin")
+	}
+	return true
 }
