@@ -96,8 +96,8 @@ func explain(err error) error {
 			return fmt.Errorf("the user lacks a right: grant it, or run the migrations as the owner of the tables: %w", err)
 		case "3F000":
 			return fmt.Errorf("make the schema first (CREATE SCHEMA …), or look at search_path: %w", err)
-		case "42704":
-			return fmt.Errorf("the address is malformed: it has a parameter that the server does not know: %w", err)
+		case "42704", "22023":
+			return fmt.Errorf("the address is malformed: it has a parameter that the server does not take: %w", err)
 		case "25006":
 			return fmt.Errorf("the server only reads (is it a standby, or default_transaction_read_only?): %w", err)
 		case "53300", "57P03":

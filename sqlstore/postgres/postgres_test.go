@@ -181,7 +181,7 @@ func TestOpenRefuses(t *testing.T) {
 		"certificate":      {changed(t, impostor(t), with("sslmode", "verify-full")), "TLS with the server fails"},
 		"another protocol": {changed(t, shouting(t), with("sslmode", "prefer")), "nobody answers"},
 		"schema":           {changed(t, address, with("search_path", "test_none")), "make the schema first"},
-		"parameter":        {changed(t, address, with("colour", "red")), "a parameter that the server does not know"},
+		"parameter":        {changed(t, address, with("colour", "red")), "a parameter that the server does not take"},
 		"read only":        {changed(t, address, with("default_transaction_read_only", "on")), "the server only reads"},
 		"unknown host":     {"postgres://user:" + password + "@nobody.invalid/app", "nobody answers"},
 		"closed port":      {changed(t, address, func(u *url.URL) { u.Host = closedPort(t); u.User = user }), "nobody answers"},
