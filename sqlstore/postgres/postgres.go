@@ -81,6 +81,8 @@ func open(ctx context.Context, address string) (*sql.DB, error) {
 	return db, nil
 }
 
+const onlyReads = "the server only reads (is it a standby, or default_transaction_read_only?): %w"
+
 // explain says what to do about an error, by its code (PostgreSQL, appendix A).
 func explain(err error) error {
 	var refusal *pgconn.PgError
@@ -99,10 +101,12 @@ func explain(err error) error {
 		case "42704", "22023":
 			return fmt.Errorf("the address is malformed: it has a parameter that the server does not take: %w", err)
 		case "25006":
-			return fmt.Errorf("the server only reads (is it a standby, or default_transaction_read_only?): %w", err)
+			return fmt.Errorf(onlyReads, err)
 		case "53300", "57P03":
 			return fmt.Errorf("the server is there, but takes no connection now: %w", err)
 		}
+	case strings.HasSuffix(err.Error(), ": read only connection"): // and target_session_attrs wants another
+		return fmt.Errorf(onlyReads, err)
 	case tlsfault.Is(err), strings.HasSuffix(err.Error(), "server refused TLS connection"): // else it was tried without
 		return fmt.Errorf("TLS with the server fails: look at sslmode and sslrootcert: %w", err)
 	case errors.As(err, &connect):

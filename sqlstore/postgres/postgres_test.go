@@ -183,6 +183,7 @@ func TestOpenRefuses(t *testing.T) {
 		"schema":           {changed(t, address, with("search_path", "test_none")), "make the schema first"},
 		"parameter":        {changed(t, address, with("colour", "red")), "a parameter that the server does not take"},
 		"read only":        {changed(t, address, with("default_transaction_read_only", "on")), "the server only reads"},
+		"standby":          {changed(t, changed(t, address, with("default_transaction_read_only", "on")), with("target_session_attrs", "read-write")), "the server only reads"},
 		"unknown host":     {"postgres://user:" + password + "@nobody.invalid/app", "nobody answers"},
 		"closed port":      {changed(t, address, func(u *url.URL) { u.Host = closedPort(t); u.User = user }), "nobody answers"},
 		"wrong password":   {refusing(t, "28P01"), "refuses this user, password or host"},
