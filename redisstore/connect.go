@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"usher/internal/tlsfault"
@@ -163,7 +165,7 @@ func (c *connector) connect(a *attempt) {
 	defer close(a.done)
 	client, err := rueidis.NewClient(c.options)
 	if err != nil {
-		a.err = err
+		a.err = c.doubt(err)
 		return
 	}
 	c.mu.Lock()
@@ -174,6 +176,18 @@ func (c *connector) connect(a *attempt) {
 		return
 	}
 	c.connected.Store(&client)
+}
+
+// doubt asks, where somebody listens but is not Redis to us, whether only one side
+// speaks TLS. (TCP has errors of its own when nobody listens.)
+func (c *connector) doubt(err error) error {
+	switch {
+	case c.options.TLSConfig != nil && errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("nothing came back: is this a port for TLS? %w", err)
+	case c.options.TLSConfig == nil && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)):
+		return fmt.Errorf("it hung up at once: does this port want TLS? Then write rediss:// %w", err)
+	}
+	return err
 }
 
 func (c *connector) close() {

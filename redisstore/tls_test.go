@@ -76,6 +76,14 @@ func TestTLS(t *testing.T) {
 			t.Errorf("Ping: %v", err)
 		}
 	})
+	t.Run("plain text and TLS do not meet", func(t *testing.T) {
+		for what, url := range map[string]string{"rediss": "rediss://" + redis.addr() + ca, "redis": "redis://" + redis.secure} {
+			store := openURL(t, url, redisstore.Options{})
+			if err := store.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), "TLS?") {
+				t.Errorf("%s: Ping: %v", what, err)
+			}
+		}
+	})
 	for name, url := range map[string]string{
 		"no such file":          "rediss://127.0.0.1?ca_file=" + file("none.pem"),
 		"no certificate":        "rediss://127.0.0.1?ca_file=" + file("client.key"),

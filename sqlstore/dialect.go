@@ -95,8 +95,12 @@ type syntax struct {
 	// columnType is the type of a new column; the column of a field that cannot
 	// be nil gets its zero value for the rows that exist.
 	columnType func(k kind, nullable bool) string
-	// holds tells whether a column of a type can hold every value of a kind.
-	holds func(columnType string, k kind) bool
+	// holds tells whether a column of a type can hold every value of a kind, and
+	// exact whether it keeps and compares them as usher's own columns must.
+	holds, exact func(columnType string, k kind) bool
+	// uniques is a query for the unique indexes of the table ?: the name of each,
+	// with each of its columns.
+	uniques string
 
 	// nextID finds the number of a new user, and keepID keeps a number that
 	// somebody brought from being found; both are empty where INSERT does it.
@@ -108,10 +112,11 @@ type syntax struct {
 	// end is run after it, however it ended.
 	begin func(ctx context.Context, conn *sql.Conn) error
 	end   string
-	// tableThere recognises that a table exists already, in dialects where a
-	// change of the schema cannot be taken back: a migration that was interrupted
-	// then goes on after it. Elsewhere it is nil.
+	// tableThere recognises that a table exists already.
 	tableThere func(err error) bool
+	// forGood: a change of the schema cannot be taken back. A migration that was
+	// interrupted then goes on after the tables that are there.
+	forGood bool
 	// versions makes the table of the migrations' versions if there is none, as
 	// goose does: it wants to find a version 0.
 	versions []string

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -29,6 +30,7 @@ func mysqlSyntax() syntax {
 		skipLocked: ` FOR UPDATE SKIP LOCKED`,
 		columnType: mysqlColumnType,
 		holds:      mysqlHolds,
+		exact:      mysqlExact,
 
 		double: func(err error, table, column string) bool {
 			key := table + "_" + column
@@ -39,14 +41,19 @@ func mysqlSyntax() syntax {
 				(strings.HasSuffix(err.Error(), "'"+key+"'") || strings.HasSuffix(err.Error(), "."+key+"'"))
 		},
 		userMissing: func(err error) bool { return strings.Contains(err.Error(), "Error 1452 ") },
-		again:       func(err error) bool { return strings.Contains(err.Error(), "Error 1213 ") }, // a deadlock
 		misfit:      mysqlMisfit,
+		// A deadlock; and a row that another changed meanwhile, which MariaDB says with
+		// innodb_snapshot_isolation (by default since 11.6).
+		again: func(err error) bool {
+			return strings.Contains(err.Error(), "Error 1213 ") || strings.Contains(err.Error(), "Error 1020 ")
+		},
 		// A subquery would have it read the whole table.
 		sweep: func(table, _ string) string {
 			return `DELETE FROM ` + table + ` WHERE expires_at < ? ORDER BY expires_at LIMIT ?`
 		},
-		columns: `SELECT column_name, column_type, is_nullable = 'NO' AND column_default IS NULL AND extra NOT LIKE '%auto_increment%' AND extra NOT LIKE '%GENERATED%'
+		columns: `SELECT column_name, concat_ws(' COLLATE ', column_type, collation_name), is_nullable = 'NO' AND column_default IS NULL AND extra NOT LIKE '%auto_increment%' AND extra NOT LIKE '%GENERATED%'
 			FROM information_schema.columns WHERE table_schema = database() AND table_name = ?`,
+		uniques: `SELECT index_name, column_name FROM information_schema.statistics WHERE table_schema = database() AND table_name = ? AND non_unique = 0`,
 
 		placeholders: map[kind][]string{
 			kindUUID: {"{users.id}", "BINARY(16)    NOT NULL PRIMARY KEY,  -- UUID", "{user_id}", "BINARY(16)"},
@@ -55,6 +62,7 @@ func mysqlSyntax() syntax {
 		begin:      mysqlBegin,
 		end:        `DO release_lock(` + mysqlLock + `)`,
 		tableThere: func(err error) bool { return strings.Contains(err.Error(), "Error 1050 ") },
+		forGood:    true,
 		versions: []string{
 			`CREATE TABLE IF NOT EXISTS ` + versionTable + ` (
     id         SERIAL,
@@ -77,6 +85,9 @@ const errDouble = "Error 1062 "
 func mysqlDiscreet(err error) error {
 	if err == nil {
 		return nil
+	}
+	if errors.Is(err, driver.ErrBadConn) { // what go-sql-driver says after a failover, too, of one that does not write
+		return fmt.Errorf("the server only reads, or ended the connection: %w", err)
 	}
 	text := err.Error()
 	for number, where := range map[string]string{errDouble: " for key ", "Error 1292 ": " for column ", "Error 1366 ": " for column "} {
@@ -116,9 +127,12 @@ func mysqlRead(k kind, column string) string {
 }
 
 func mysqlSettings(ctx context.Context, db *sql.DB) error {
-	var strict bool
-	if err := db.QueryRowContext(ctx, `SELECT @@sql_mode LIKE '%STRICT_TRANS_TABLES%' OR @@sql_mode LIKE '%STRICT_ALL_TABLES%'`).Scan(&strict); err != nil {
+	var strict, emptyIsNull bool
+	if err := db.QueryRowContext(ctx, `SELECT @@sql_mode LIKE '%STRICT_TRANS_TABLES%' OR @@sql_mode LIKE '%STRICT_ALL_TABLES%', @@sql_mode LIKE '%EMPTY_STRING_IS_NULL%'`).Scan(&strict, &emptyIsNull); err != nil {
 		return err
+	}
+	if emptyIsNull {
+		return errors.New("every connection needs a sql_mode without EMPTY_STRING_IS_NULL, or nothing that is empty could be kept")
 	}
 	if !strict {
 		return errors.New("every connection needs STRICT_TRANS_TABLES in sql_mode, or values that are too long would be cut off")
@@ -126,6 +140,9 @@ func mysqlSettings(ctx context.Context, db *sql.DB) error {
 	// Goose's version 0 is there, and its row is not changed by this.
 	result, err := db.ExecContext(ctx, `UPDATE `+versionTable+` SET is_applied = is_applied WHERE version_id = 0`)
 	if err != nil {
+		if strings.Contains(err.Error(), "Error 1146 ") { // the application migrates in its own way
+			return nil
+		}
 		return err
 	}
 	if n, err := result.RowsAffected(); err != nil || n == 0 {
@@ -200,4 +217,17 @@ func mysqlHolds(columnType string, k kind) bool {
 		}
 	}
 	return k != kindUUID
+}
+
+// mysqlExact: a DATETIME cuts off what is below a second, and a collation that is
+// not binary takes one address for another. (VARBINARY has none.)
+func mysqlExact(columnType string, k kind) bool {
+	_, collation, text := strings.Cut(columnType, " COLLATE ")
+	switch {
+	case k == kindTime:
+		return strings.Contains(columnType, "(6)")
+	case k == kindText && text:
+		return strings.HasPrefix(collation, "utf8mb4_") && strings.HasSuffix(collation, "_bin")
+	}
+	return true
 }

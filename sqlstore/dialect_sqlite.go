@@ -26,6 +26,7 @@ func sqliteSyntax() syntax {
 		orNothing:  func(string) string { return "" },
 		columnType: sqliteColumnType,
 		holds:      sqliteHolds,
+		exact:      func(string, kind) bool { return true }, // there is one type of each
 
 		// By their text, which is SQLite's own and the same in every driver.
 		double: func(err error, table, column string) bool {
@@ -40,6 +41,7 @@ func sqliteSyntax() syntax {
 			return fmt.Sprintf(`DELETE FROM %[1]s WHERE %[2]s IN (SELECT %[2]s FROM %[1]s WHERE expires_at < ? ORDER BY expires_at LIMIT ?)`, table, key)
 		},
 		columns: `SELECT name, type, "notnull" AND dflt_value IS NULL FROM pragma_table_info(?)`,
+		uniques: `SELECT l.name, i.name FROM pragma_index_list(?) l, pragma_index_info(l.name) i WHERE l."unique" AND NOT l.partial`,
 
 		placeholders: map[kind][]string{
 			kindUUID: {
@@ -53,7 +55,8 @@ func sqliteSyntax() syntax {
 				"{user_id}", "INTEGER",
 			},
 		},
-		begin: execEach(`BEGIN IMMEDIATE`),
+		begin:      execEach(`BEGIN IMMEDIATE`),
+		tableThere: func(err error) bool { return strings.Contains(err.Error(), " already exists") },
 		versions: []string{
 			`CREATE TABLE IF NOT EXISTS ` + versionTable + ` (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -11,7 +11,7 @@ import (
 )
 
 // A process that dies before any of the statements of a migration leaves a
-// schema that the next one completes (FAULTS.md, F01): also on MySQL, which
+// schema that the next one completes (FAULTS.md, F36): also on MySQL, which
 // cannot take a change of the schema back.
 func TestInterruptedMigrationGoesOn(t *testing.T) {
 	onEach(t, func(t *testing.T, e engine) {

@@ -115,21 +115,36 @@ func checkVersion(ctx context.Context, db *sql.DB, d Dialect, y syntax) error {
 	if err != nil {
 		return err
 	}
+	versions, err := versionsThere(ctx, db, y)
+	if err == nil {
+		err = refuseNewer(versions, migrations)
+	}
+	return wrap("look at table "+versionTable, err)
+}
+
+// upToDate tells whether all migrations are marked as applied.
+func upToDate(ctx context.Context, db queryer, d Dialect, y syntax) (bool, error) {
+	migrations, err := migrationsOf(d, y)
+	if err != nil {
+		return false, err
+	}
+	versions, err := versionsThere(ctx, db, y)
+	for _, m := range migrations {
+		if !versions[m.version] {
+			return false, err
+		}
+	}
+	return true, err
+}
+
+// versionsThere returns which versions are applied, and none if there is no table
+// of them.
+func versionsThere(ctx context.Context, db queryer, y syntax) (map[int64]bool, error) {
 	live, err := columnsOf(ctx, db, y, versionTable)
-	if err != nil {
-		return fmt.Errorf("sqlstore: look at table %s: %w", versionTable, err)
+	if err != nil || len(live) == 0 {
+		return nil, err
 	}
-	if len(live) == 0 {
-		return nil
-	}
-	versions, err := readVersions(ctx, db)
-	if err != nil {
-		return fmt.Errorf("sqlstore: read table %s: %w", versionTable, err)
-	}
-	if err := refuseNewer(versions, migrations); err != nil {
-		return fmt.Errorf("sqlstore: %w", err)
-	}
-	return nil
+	return readVersions(ctx, db)
 }
 
 // Script returns the SQL of the migrations after a version (0: of all), with
@@ -167,17 +182,20 @@ type migration struct {
 // goes on.
 func (m migration) apply(ctx context.Context, conn *sql.Conn, y syntax, versions map[int64]bool) error {
 	_, begun := versions[m.version]
-	if y.tableThere != nil && !begun {
+	if y.forGood && !begun {
 		if _, err := conn.ExecContext(ctx, m.booking(false)); err != nil {
 			return err
 		}
 	}
 	for i, statement := range m.bookedStatements() {
 		_, err := conn.ExecContext(ctx, statement)
-		if err == nil || begun && y.tableThere != nil && y.tableThere(err) {
+		if err == nil || begun && y.forGood && y.tableThere(err) {
 			continue
 		}
-		if y.tableThere != nil && i == 0 && !begun { // nothing was done
+		if y.tableThere(err) {
+			err = fmt.Errorf("there is a table already that table %s does not have as usher's: is it another program's? Then give usher a database of its own. Or was usher's %s lost? Then restore it: %w", versionTable, versionTable, err)
+		}
+		if y.forGood && i == 0 && !begun { // nothing was done
 			_, undone := conn.ExecContext(ctx, fmt.Sprintf("DELETE FROM %s WHERE version_id = %d AND is_applied = FALSE", versionTable, m.version))
 			err = errors.Join(err, undone)
 		}
@@ -266,15 +284,9 @@ func upStatements(text string) (statements []string) {
 // versionsOf returns which versions are applied, and makes their table if there
 // is none.
 func versionsOf(ctx context.Context, conn *sql.Conn, y syntax) (map[int64]bool, error) {
-	live, err := columnsOf(ctx, conn, y, versionTable)
-	if err != nil {
-		return nil, err
-	}
-	if len(live) > 0 { // else the right to make tables is not needed
-		versions, err := readVersions(ctx, conn)
-		if _, whole := versions[0]; whole || err != nil {
-			return versions, err
-		}
+	versions, err := versionsThere(ctx, conn, y)
+	if _, whole := versions[0]; whole || err != nil { // then the right to make tables is not needed
+		return versions, err
 	}
 	if err := execEach(y.versions...)(ctx, conn); err != nil {
 		return nil, err

@@ -24,6 +24,7 @@ type column struct {
 type table struct {
 	name    string
 	columns []column
+	unique  []string // columns that no two rows have the same in, sorted
 }
 
 // baseColumns are usher's own in the table of users.
@@ -41,18 +42,18 @@ var (
 		{name: "expires_at", kind: kindTime}, {name: "auth_time", kind: kindTime},
 		{name: "methods", kind: kindJSON}, {name: "scopes", kind: kindJSON},
 		{name: "ip"}, {name: "user_agent"}, {name: "data", kind: kindJSON},
-	}}
-	usedTokensTable    = table{"used_tokens", []column{{name: "hash", kind: kindBytes}, {name: "expires_at", kind: kindTime}}}
+	}, nil}
+	usedTokensTable    = table{"used_tokens", []column{{name: "hash", kind: kindBytes}, {name: "expires_at", kind: kindTime}}, []string{"hash"}}
 	oauthAccountsTable = table{"oauth_accounts", []column{
 		{name: "id"}, {name: "user_id", kind: kindUserID}, {name: "provider"}, {name: "account_id"}, {name: "email"},
 		{name: "access_token", kind: kindBytes}, {name: "refresh_token", kind: kindBytes},
 		{name: "expires_at", kind: kindTime}, {name: "created_at", kind: kindTime}, {name: "updated_at", kind: kindTime},
-	}}
+	}, []string{"account_id", "provider"}}
 	outboxTable = table{"outbox", []column{
 		{name: "id"}, {name: "kind"}, {name: "user_id"}, {name: "email"}, {name: "data", kind: kindJSON},
 		{name: "created_at", kind: kindTime}, {name: "due_at", kind: kindTime},
 		{name: "attempts", kind: kindInt}, {name: "last_error"}, {name: "dead", kind: kindBool},
-	}}
+	}, nil}
 	otherTables = []table{sessionsTable, usedTokensTable, oauthAccountsTable, outboxTable}
 )
 

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"usher"
 )
@@ -28,7 +30,8 @@ func AddColumns[U any, P usher.UserOf[U]](ctx context.Context, db *sql.DB, d Dia
 			return err
 		}
 		if len(live) == 0 {
-			return errNoTable(usersTable)
+			applied, err := upToDate(ctx, conn, d, y)
+			return errors.Join(fmt.Errorf("there is no table %s%s", usersTable, toHaveIt(applied)), err)
 		}
 		for _, c := range p.custom {
 			if _, there := live[c.name]; there {
@@ -49,18 +52,27 @@ func AddColumns[U any, P usher.UserOf[U]](ctx context.Context, db *sql.DB, d Dia
 
 // check holds the live tables against the plan. The error names every mismatch
 // and says what to do about it.
-func (p *plan[U]) check(ctx context.Context, db *sql.DB, y syntax) error {
+func (p *plan[U]) check(ctx context.Context, db *sql.DB, d Dialect, y syntax) error {
+	applied, err := upToDate(ctx, db, d, y)
+	if err != nil {
+		return fmt.Errorf("sqlstore: look at table %s: %w", versionTable, err)
+	}
 	var faults []error
 	var otherIDs error
-	users := table{usersTable, append(baseColumns[:len(baseColumns):len(baseColumns)], p.custom...)}
+	users := table{usersTable, append(baseColumns[:len(baseColumns):len(baseColumns)], p.custom...), []string{"email_key"}}
 	for _, table := range append([]table{users}, otherTables...) {
 		live, err := columnsOf(ctx, db, y, table.name)
 		if err != nil {
 			return fmt.Errorf("sqlstore: look at table %s: %w", table.name, err)
 		}
 		if len(live) == 0 {
-			faults = append(faults, fmt.Errorf("sqlstore: %w", errNoTable(table.name)))
+			faults = append(faults, fmt.Errorf("sqlstore: there is no table %s%s", table.name, toHaveIt(applied)))
 			continue
+		}
+		if unique, err := hasUnique(ctx, db, y, table); err != nil {
+			return fmt.Errorf("sqlstore: look at the indexes of table %s: %w", table.name, err)
+		} else if !unique {
+			faults = append(faults, fmt.Errorf("sqlstore: table %s has no unique index of %s, without which several get what one may have%s", table.name, strings.Join(table.unique, " and "), toHaveIt(applied)))
 		}
 		if table.name == usersTable {
 			if otherIDs = y.checkUserIDs(live); otherIDs != nil {
@@ -78,9 +90,11 @@ func (p *plan[U]) check(ctx context.Context, db *sql.DB, y syntax) error {
 			}
 			switch {
 			case !there && c.field == "":
-				faults = append(faults, fmt.Errorf("sqlstore: table %s has no column %s: is it usher's? Run sqlstore.Migrate", table.name, c.name))
+				faults = append(faults, fmt.Errorf("sqlstore: table %s has no column %s%s", table.name, c.name, toHaveIt(applied)))
 			case !there:
 				faults = append(faults, fmt.Errorf("sqlstore: table %s has no column %s for the field %s: add it by a migration of the application or by sqlstore.AddColumns, or tag the field db:\"-\"", table.name, c.name, c.field))
+			case c.field == "" && !(y.holds(column.sqlType, c.kind) && y.exact(column.sqlType, c.kind)):
+				faults = append(faults, fmt.Errorf("sqlstore: column %s.%s is %s, but usher needs %s: change it to what sqlstore.Script (usher migrate --print) shows", table.name, c.name, column.sqlType, y.columnType(c.kind, true)))
 			case !y.holds(column.sqlType, c.kind):
 				faults = append(faults, fmt.Errorf("sqlstore: column %s.%s is %s, but usher needs %s: change it by a migration of the application", table.name, c.name, column.sqlType, y.columnType(c.kind, true)))
 			}
@@ -94,8 +108,41 @@ func (p *plan[U]) check(ctx context.Context, db *sql.DB, y syntax) error {
 	return errors.Join(faults...)
 }
 
-func errNoTable(name string) error {
-	return fmt.Errorf("there is no table %s: run sqlstore.Migrate first", name)
+// toHaveIt ends the text about something that is missing: what to do depends on
+// whether migrating would make it.
+func toHaveIt(applied bool) string {
+	if applied {
+		return " (table " + versionTable + " says that it was made): restore it from a backup, or make it as sqlstore.Script (usher migrate --print) shows"
+	}
+	return ": run sqlstore.Migrate (usher migrate) first"
+}
+
+// hasUnique tells whether the table has the unique index by which the database
+// decides who of several is first.
+func hasUnique(ctx context.Context, db queryer, y syntax, t table) (bool, error) {
+	if t.unique == nil {
+		return true, nil
+	}
+	rows, err := db.QueryContext(ctx, y.rebind(y.uniques), t.name)
+	if err != nil {
+		return false, err
+	}
+	defer rows.Close()
+	indexes := map[string][]string{}
+	for rows.Next() {
+		var index, column string
+		if err := rows.Scan(&index, &column); err != nil {
+			return false, err
+		}
+		indexes[index] = append(indexes[index], column)
+	}
+	for _, columns := range indexes {
+		slices.Sort(columns)
+		if slices.Equal(columns, t.unique) {
+			return true, rows.Err()
+		}
+	}
+	return false, rows.Err()
 }
 
 type liveColumn struct {

@@ -59,7 +59,7 @@ func New[U any, P usher.UserOf[U]](ctx context.Context, read, write *sql.DB, d D
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(checkVersion(ctx, write, d, y), p.check(ctx, write, y)); err != nil {
+	if err := errors.Join(checkVersion(ctx, write, d, y), p.check(ctx, write, d, y)); err != nil {
 		return nil, err
 	}
 	if err := y.settings(ctx, write); err != nil {

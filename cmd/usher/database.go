@@ -29,14 +29,14 @@ func parseDatabase(database string) (kind sqlstore.Dialect, address string, err 
 		}
 		return sqlstore.SQLite, rest, nil
 	case "postgres", "postgresql":
-		kind = sqlstore.PostgreSQL
+		kind = sqlstore.PostgreSQL // whose parameter host may be the folder of a socket
 	case "mysql", "mariadb":
 		kind = sqlstore.MySQL
 	default:
 		return "", "", errors.New("database: not of the form sqlite:PATH, postgres://… or mysql://…")
 	}
 	u, err := url.Parse(database)
-	if err != nil || u.Host == "" || strings.Trim(u.Path, "/") == "" {
+	if err != nil || u.Host == "" && !u.Query().Has("host") || strings.Trim(u.Path, "/") == "" {
 		return "", "", fmt.Errorf("database: not of the form %s://USER:PASSWORD@HOST[:PORT]/NAME, with the special characters of a password percent-encoded", scheme)
 	}
 	return kind, database, nil

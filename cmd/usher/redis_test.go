@@ -168,6 +168,22 @@ func TestDeactivatingEndsSessionsInRedis(t *testing.T) {
 	}
 }
 
+// A server starts without Redis, and says at once what is wrong with it.
+func TestRedisIsWrongAtTheStart(t *testing.T) {
+	t.Parallel()
+	address := testservices.Redis(t)
+	for url, want := range map[string]string{
+		strings.Replace(address, "redis://", "redis://test_nobody:canary@", 1): "the user or the password was refused by Redis",
+		"redis://127.0.0.1:1": "connection refused",
+		address:               "",
+	} {
+		log := boot(t, withRedis(t, url)).log.String()
+		if said := strings.Contains(log, "Redis cannot be used"); said != (want != "") || !strings.Contains(log, want) || strings.Contains(log, "canary") {
+			t.Errorf("%s: %s", url, log)
+		}
+	}
+}
+
 func TestRedisPasswordIsNotLogged(t *testing.T) {
 	t.Parallel()
 	b := boot(t, withRedis(t, "redis://user:canary@127.0.0.1:1/0"))

@@ -48,11 +48,15 @@ func (c Config) checkRedis() error {
 	return errors.Join(faults...)
 }
 
-// warnOfEviction logs if Redis may forget sessions and the index of those to
-// revoke. It says nothing if Redis is away or does not tell.
-func (s *server) warnOfEviction() {
+// warnOfRedis logs if Redis is away or turns us down, and if it may forget sessions
+// and the index of those to revoke. Of that it says nothing if Redis does not tell.
+func (s *server) warnOfRedis() {
 	ctx, cancel := context.WithTimeout(context.Background(), redisPatience)
 	defer cancel()
+	if err := s.redis.Ping(ctx); err != nil {
+		s.log.Warn("Redis cannot be used: what is in it is answered 503 until it can", "error", err)
+		return
+	}
 	if policy, err := s.redis.MaxmemoryPolicy(ctx); err == nil && policy != "noeviction" {
 		s.log.Warn("Redis may evict sessions, and then cannot revoke others: set its maxmemory-policy to noeviction", "maxmemory-policy", policy)
 	}

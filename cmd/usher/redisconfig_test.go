@@ -47,6 +47,21 @@ func TestDenyListOption(t *testing.T) {
 	}
 }
 
+// With redis_options.wait_replicas what no replica has is not acknowledged, as
+// docs/operations.md says.
+func TestWaitReplicasOption(t *testing.T) {
+	t.Parallel()
+	for replicas, want := range map[int]int{0: 200, 1: 503} { // and Redis has none
+		c := withRedis(t, testservices.Redis(t))
+		c.RedisOptions.Prefix, c.RedisOptions.WaitReplicas, c.RedisOptions.WaitTimeout = testservices.Prefix(t), replicas, 50*time.Millisecond
+		b := boot(t, c)
+		b.register("ada@example.com")
+		if a := b.want(want, "POST", "/auth/redis/login", loginForm("ada@example.com")); want == 503 && a.Header.Get("Retry-After") == "" {
+			t.Error("no Retry-After")
+		}
+	}
+}
+
 // The log tells of a Redis that may evict.
 func TestEvictionWarning(t *testing.T) {
 	t.Parallel()

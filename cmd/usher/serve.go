@@ -48,7 +48,7 @@ func (s *server) introduce(addr net.Addr) {
 	s.log.Info("database", string(kind), shownDatabase(s.config.Database))
 	if s.redis != nil {
 		s.log.Info("redis", "url", withoutPassword(s.config.Redis))
-		s.warnOfEviction()
+		s.warnOfRedis()
 	}
 	switch {
 	case s.config.Secret != "":

@@ -5,6 +5,7 @@ package mysql
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"net"
@@ -29,8 +30,9 @@ import (
 // would rather do these itself, or has a pool of its own, uses sqlstore.New.
 //
 // The parameter pool_max_conns is how many connections are open at most (4 for
-// each processor, and at least 8). timeout, for connecting, is 5 seconds if it is
-// not given. clientFoundRows and a strict sql_mode are always set.
+// each processor, and at least 8). timeout, for connecting until the server has let
+// us in, is 5 seconds if it is not given. clientFoundRows and a strict sql_mode are
+// always set.
 //
 // The error says whether the address is wrong, the server refuses the user or
 // TLS, the database or a right is missing, or nobody answers.
@@ -62,7 +64,7 @@ func open(ctx context.Context, address string) (*sql.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the address is malformed: %w", err)
 	}
-	db := sql.OpenDB(connector{made})
+	db := sql.OpenDB(connector{made, config.Timeout})
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
 	db.SetConnMaxLifetime(3 * time.Minute) // which the driver advises: servers close idle ones
@@ -116,7 +118,8 @@ func parse(address string) (config *mysql.Config, connections int, err error) {
 	config.ClientFoundRows = true
 	config.RejectReadOnly = true // after a failover: find the new primary
 	config.Logger = &mysql.NopLogger{}
-	config.Params["sql_mode"] = `concat(@@sql_mode, ',STRICT_TRANS_TABLES')`
+	// EMPTY_STRING_IS_NULL is MariaDB's: it makes NULL of what is empty, '' here too.
+	config.Params["sql_mode"] = `replace(concat(@@sql_mode, ',STRICT_TRANS_TABLES'), 'EMPTY_STRING_IS_NULL', 'STRICT_TRANS_TABLES')`
 	return config, connections, nil
 }
 
@@ -133,9 +136,13 @@ func explain(err error) error {
 			return fmt.Errorf("make the database first (CREATE DATABASE …): %w", err)
 		case 1044, 1142, 1143, 1227:
 			return fmt.Errorf("the user lacks a right: grant it, or run the migrations as another user: %w", err)
+		case 1193:
+			return fmt.Errorf("the address is malformed: it has a parameter that neither the driver nor the server knows: %w", err)
 		case 1040, 1053, 1203:
 			return fmt.Errorf("the server is there, but takes no connection now: %w", err)
 		}
+	case errors.Is(err, driver.ErrBadConn): // config.RejectReadOnly ends connections, too
+		return fmt.Errorf("the server only reads (is it a replica, or read_only?), or ended the connection: %w", err)
 	case errors.Is(err, mysql.ErrNoTLS), tlsfault.Is(err):
 		return fmt.Errorf("TLS with the server fails: look at the parameter tls: %w", err)
 	case errors.As(err, &network):

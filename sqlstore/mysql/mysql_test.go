@@ -142,6 +142,9 @@ func TestOpenRefuses(t *testing.T) {
 		"TLS":             {changed(t, address, with("tls=true")), "TLS with the server fails"},
 		"certificate":     {impostor(t) + "?tls=true", "TLS with the server fails"},
 		"unknown host":    {"mysql://user:s3cret@nobody.invalid/app", "nobody answers"},
+		"parameter":       {changed(t, address, with("colour=red")), "neither the driver nor the server knows"},
+		"read only":       {changed(t, address, with("tx_read_only=1")), "the server only reads"},
+		"silence":         {silent(t) + "?timeout=100ms", "nobody answers"},
 		"closed port":     {changed(t, address, func(u *url.URL) { u.Host, u.User = closedPort(t), reader }), "nobody answers"},
 	} {
 		store, err := mysql.Open[User](t.Context(), test.address)
@@ -165,6 +168,18 @@ func closedPort(t *testing.T) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
+}
+
+// silent is the address of a server that says nothing, as one of PostgreSQL does:
+// in MySQL's protocol it is the server that begins.
+func silent(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0") // whose connections nobody accepts
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return "mysql://user:s3cret@" + l.Addr().String() + "/app"
 }
 
 // impostor is the address of a server with a certificate that nobody knows.
@@ -252,6 +267,7 @@ func TestSettingsOfAPool(t *testing.T) {
 		"clientFoundRows=true&parseTime=true&loc=Asia%2FTokyo&time_zone=%27-07%3A00%27": "",
 		"":                                     "clientFoundRows=true",
 		"clientFoundRows=true&sql_mode=%27%27": "STRICT_TRANS_TABLES",
+		"clientFoundRows=true&sql_mode=%27STRICT_ALL_TABLES,EMPTY_STRING_IS_NULL%27": "EMPTY_STRING_IS_NULL",
 	} {
 		db := pool(t, dsn+"?"+parameters)
 		other, err := sqlstore.New[User](t.Context(), db, db, sqlstore.MySQL)

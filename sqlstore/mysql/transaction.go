@@ -6,10 +6,15 @@ import (
 	"time"
 )
 
-// connector makes connections whose transactions end in time.
-type connector struct{ driver.Connector }
+// connector makes connections that begin in time and whose transactions end in time.
+type connector struct {
+	driver.Connector
+	timeout time.Duration // until we are let in: the driver's own is until somebody listens
+}
 
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
 	made, err := c.Connector.Connect(ctx)
 	if err != nil {
 		return nil, err

@@ -22,7 +22,7 @@ func TestCommitTooLate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := connector{made}.Connect(t.Context())
+	conn, err := connector{made, config.Timeout}.Connect(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -70,6 +70,7 @@ func open(ctx context.Context, address string) (*sql.DB, error) {
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "usher"
 	}
+	config.RuntimeParams["client_encoding"] = "UTF8" // a database's default would turn names into others
 	db := stdlib.OpenDB(*config)
 	db.SetMaxOpenConns(connections)
 	db.SetMaxIdleConns(connections)
@@ -79,6 +80,8 @@ func open(ctx context.Context, address string) (*sql.DB, error) {
 	}
 	return db, nil
 }
+
+const onlyReads = "the server only reads (is it a standby, or default_transaction_read_only?): %w"
 
 // explain says what to do about an error, by its code (PostgreSQL, appendix A).
 func explain(err error) error {
@@ -93,10 +96,18 @@ func explain(err error) error {
 			return fmt.Errorf("make the database first (CREATE DATABASE … ENCODING 'UTF8'): %w", err)
 		case "42501":
 			return fmt.Errorf("the user lacks a right: grant it, or run the migrations as the owner of the tables: %w", err)
+		case "3F000":
+			return fmt.Errorf("make the schema first (CREATE SCHEMA …), or look at search_path: %w", err)
+		case "42704", "22023":
+			return fmt.Errorf("the address is malformed: it has a parameter that the server does not take: %w", err)
+		case "25006":
+			return fmt.Errorf(onlyReads, err)
 		case "53300", "57P03":
 			return fmt.Errorf("the server is there, but takes no connection now: %w", err)
 		}
-	case tlsfault.Is(err), strings.Contains(err.Error(), "server refused TLS connection"):
+	case strings.HasSuffix(err.Error(), ": read only connection"): // and target_session_attrs wants another
+		return fmt.Errorf(onlyReads, err)
+	case tlsfault.Is(err), strings.HasSuffix(err.Error(), "server refused TLS connection"): // else it was tried without
 		return fmt.Errorf("TLS with the server fails: look at sslmode and sslrootcert: %w", err)
 	case errors.As(err, &connect):
 		return fmt.Errorf("nobody answers at this address: is the server up, and the host and port right? %w", err)

@@ -179,6 +179,11 @@ func TestOpenRefuses(t *testing.T) {
 		"TLS":              {changed(t, address, with("sslmode", "verify-full")), "TLS with the server fails"},
 		"right":            {changed(t, address, func(u *url.URL) { u.User = user }), "lacks a right"},
 		"certificate":      {changed(t, impostor(t), with("sslmode", "verify-full")), "TLS with the server fails"},
+		"another protocol": {changed(t, shouting(t), with("sslmode", "prefer")), "nobody answers"},
+		"schema":           {changed(t, address, with("search_path", "test_none")), "make the schema first"},
+		"parameter":        {changed(t, address, with("colour", "red")), "a parameter that the server does not take"},
+		"read only":        {changed(t, address, with("default_transaction_read_only", "on")), "the server only reads"},
+		"standby":          {changed(t, changed(t, address, with("default_transaction_read_only", "on")), with("target_session_attrs", "read-write")), "the server only reads"},
 		"unknown host":     {"postgres://user:" + password + "@nobody.invalid/app", "nobody answers"},
 		"closed port":      {changed(t, address, func(u *url.URL) { u.Host = closedPort(t); u.User = user }), "nobody answers"},
 		"wrong password":   {refusing(t, "28P01"), "refuses this user, password or host"},
@@ -230,6 +235,13 @@ func impostor(t *testing.T) string {
 			_ = tls.Server(conn, https.TLS).Handshake()
 		}
 	})
+}
+
+// shouting is the address of a server of another kind: it refuses TLS, and speaks
+// no PostgreSQL.
+func shouting(t *testing.T) string {
+	t.Helper()
+	return serving(t, func(conn net.Conn, _ *pgproto3.Backend) { _, _ = conn.Write([]byte("Not ours\r\n")) })
 }
 
 // serving is the address of a server that answers to the first message.
@@ -312,5 +324,31 @@ func TestEncoding(t *testing.T) {
 	_, err := postgres.Open[User](t.Context(), changed(t, address, func(u *url.URL) { u.Path, u.RawQuery = "/"+name, "" }))
 	if err == nil || !strings.Contains(err.Error(), "LATIN1") || !strings.Contains(err.Error(), "ENCODING 'UTF8'") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// A database may want other texts of its clients than ours: Open asks for UTF-8, and
+// a pool of the application's has to.
+func TestClientEncoding(t *testing.T) {
+	t.Parallel()
+	address := testservices.Postgres(t)
+	db := admin(t, address)
+	role := newRole(t, db)
+	run(t, db, `ALTER ROLE `+role+` SET client_encoding = LATIN1`)
+	run(t, db, `DO $$ BEGIN EXECUTE 'GRANT ALL ON SCHEMA ' || current_schema() || ' TO `+role+`'; END $$`)
+	own := changed(t, address, func(u *url.URL) { u.User = url.UserPassword(role, password) })
+	store, err := postgres.Open[User](t.Context(), own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	create(t, store, "zoe@example.com")
+	var name string
+	if err := db.QueryRow(`SELECT first_name FROM users`).Scan(&name); err != nil || name != "Zoë" {
+		t.Errorf("another client reads %q, %v", name, err)
+	}
+	pool := admin(t, own)
+	if _, err := sqlstore.New[User](t.Context(), pool, pool, sqlstore.PostgreSQL); err == nil || !strings.Contains(err.Error(), "client_encoding=UTF8") {
+		t.Errorf("a pool: %v", err)
 	}
 }

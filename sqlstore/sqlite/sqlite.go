@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"time"
 
 	"modernc.org/sqlite"
@@ -190,7 +191,7 @@ func explain(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("make the directory of the file first: %w", err)
-	case code == readOnly, code == cantOpen, errors.Is(err, fs.ErrPermission):
+	case code == readOnly, code == cantOpen, errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return fmt.Errorf("is it a file that this process can read and write, in a directory where it can too? %w", err)
 	case code == busy:
 		return fmt.Errorf("another program writes to the file and does not end: %w", err)

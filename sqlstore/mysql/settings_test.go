@@ -1,0 +1,71 @@
+package mysql_test
+
+import (
+	"database/sql"
+	"net/url"
+	"testing"
+	"time"
+
+	"usher"
+	"usher/internal/testservices"
+	"usher/sqlstore/mysql"
+	"usher/ushertest"
+)
+
+// What a server is set to changes nothing: a database's defaults for transactions,
+// its time zone and its character set (FAULTS.md, F19).
+func TestSettingsOfAServer(t *testing.T) {
+	t.Parallel()
+	address := testservices.MariaDB(t)
+	admin := pool(t, testservices.DSN(address))
+	latin1 := "CHARACTER SET latin1 COLLATE latin1_general_ci"
+	for what, session := range map[string]url.Values{
+		"SERIALIZABLE": {"tx_isolation": {"'SERIALIZABLE'"}},
+		// SNAPSHOT is the default since MariaDB 11.6, and older ones may not know it.
+		"SERIALIZABLE and SNAPSHOT": {"tx_isolation": {"'SERIALIZABLE'"}, "innodb_snapshot_isolation": {"ON"}},
+		"time zone":                 {"time_zone": {"'-11:00'"}},
+		latin1:                      nil,
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			for variable := range session {
+				var name, value string
+				switch err := admin.QueryRow(`SHOW GLOBAL VARIABLES LIKE '`+variable+`'`).Scan(&name, &value); {
+				case err == sql.ErrNoRows:
+					return
+				case err != nil:
+					t.Fatal(err)
+				}
+			}
+			place := func() string {
+				address := changed(t, testservices.MariaDB(t), with(session.Encode()))
+				if what == latin1 {
+					u, _ := url.Parse(address)
+					run(t, admin, `ALTER DATABASE `+u.Path[1:]+` `+latin1)
+				}
+				return address
+			}
+			ushertest.TestOneTimeStore(t, func(t *testing.T) usher.OneTimeStore {
+				store, err := mysql.Open[User](t.Context(), place())
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { store.Close() })
+				return store
+			})
+			store, err := mysql.Open[User](t.Context(), place())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer store.Close()
+			create(t, store, "Zoë@example.com")
+			u, err := store.UserByEmail(t.Context(), "zoë@example.com")
+			if err != nil || u.Email != "Zoë@example.com" || u.HashedPassword != "" || time.Since(u.CreatedAt).Abs() > time.Minute {
+				t.Errorf("user %+v, %v", u, err)
+			}
+			if _, err := store.UserByEmail(t.Context(), "zoe@example.com"); err != usher.ErrNotFound {
+				t.Errorf("another address: %v", err)
+			}
+		})
+	}
+}
