@@ -160,6 +160,9 @@ func TestRefusedRows(t *testing.T) {
 			if strings.Contains(p.Detail, "canary") || strings.Contains(p.Detail, tokenOf(2)) {
 				t.Errorf("quoted: %+v", p)
 			}
+			if p.Email == "seven@example.com" && p.Detail != `the id is not a UUID: "seven"` {
+				t.Errorf("the row cannot be found: %+v", p)
+			}
 		}
 		if dry && len(x.problems) != 18 {
 			t.Errorf("%d problems: %+v", len(x.problems), x.problems)

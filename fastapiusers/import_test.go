@@ -97,7 +97,6 @@ func TestArtefacts(t *testing.T) {
 			want.Users = fastapiusers.Counts{Read: 36, Same: 34, Collided: 2}
 			want.Accounts = fastapiusers.Counts{Read: 6, Same: 6}
 			want.Tokens.New, want.Tokens.Same = 0, 19
-			want.UnusablePasswords = 0
 			if got := x.mustRun(s, fastapiusers.Options{Usable: usable}); !reflect.DeepEqual(got, want) {
 				t.Errorf("second run:\ngot  %+v\nwant %+v", got, want)
 			}

@@ -110,21 +110,56 @@ func TestUnreachableSource(t *testing.T) {
 	}
 }
 
-// The address may be written as SQLAlchemy writes it.
+// The address may be written as SQLAlchemy writes it, with the parameters of Python's
+// drivers. None of them changes what is read.
 func TestAddressOfSQLAlchemy(t *testing.T) {
 	t.Parallel()
-	file := newSource(t, "sqlite", "CHAR(36)").address[len("sqlite:"):]
-	postgres, mysql := newSource(t, "postgres", "UUID").address, newSource(t, "mysql", "CHAR(36)").address
+	addresses := map[string]string{}
+	for _, kind := range kinds {
+		s := newSource(t, kind, uuidTypes[kind])
+		s.addUser(string(idOf(1)), "ann@example.com", "hash", true, false, false, "Zoë 😀")
+		addresses[kind] = s.address
+	}
+	file := strings.TrimPrefix(addresses["sqlite"], "sqlite:")
+	as := func(kind, scheme, parameters string) string {
+		_, rest, _ := strings.Cut(addresses[kind], "://")
+		if strings.Contains(rest, "?") {
+			return scheme + "://" + rest + "&" + parameters
+		}
+		return scheme + "://" + rest + "?" + parameters
+	}
 	for _, address := range []string{
-		"sqlite+aiosqlite:///" + file, "sqlite:///" + file,
-		strings.Replace(postgres, "postgres", "postgresql+asyncpg", 1), strings.Replace(postgres, "postgres", "postgresql+psycopg2", 1),
-		strings.Replace(mysql, "mysql", "mysql+aiomysql", 1), strings.Replace(mysql, "mysql", "mariadb+pymysql", 1),
+		"sqlite+aiosqlite:///" + file, "sqlite:///" + file, "sqlite+aiosqlite:///" + file + "?check_same_thread=false&timeout=30",
+		as("postgres", "postgresql+asyncpg", ""), as("postgres", "postgresql+psycopg2", "keepalives=1&connect_timeout=3"),
+		as("postgres", "postgresql+asyncpg", "ssl=prefer&prepared_statement_cache_size=0&command_timeout=60&statement_timeout=1"),
+		as("mysql", "mysql+aiomysql", ""), as("mysql", "mariadb+pymysql", "charset=utf8mb4"),
+		as("mysql", "mysql+asyncmy", "charset=latin1&read_timeout=5&ssl_disabled=true"),
 	} {
 		from, err := fastapiusers.Open(t.Context(), address, nil)
 		if err != nil {
-			t.Errorf("%s: %v", address[:12], err)
+			t.Errorf("%s: %v", address, err)
 			continue
 		}
+		x := newTarget(t, "sqlite")
+		if report, err := x.runFrom(t.Context(), from, fastapiusers.Options{}); err != nil || report.Users.New != 1 {
+			t.Errorf("%s: %+v, %v", address, report, err)
+		} else if got := *x.user(idOf(1)).FirstName; got != "Zoë 😀" {
+			t.Errorf("%s: %q", address, got)
+		}
 		_ = from.Close()
+	}
+	// TLS is not left out, nor the way to the server.
+	for address, want := range map[string]string{
+		as("postgres", "postgresql+asyncpg", "ssl=perhaps"):              "not of the form",
+		as("mysql", "mysql+aiomysql", "ssl_ca=%2Fetc%2Fca.pem"):          "write tls=true instead",
+		as("mysql", "mysql+aiomysql", "charset=utf8mb4&ssl=true"):        "write tls=true instead",
+		as("mysql", "mysql+aiomysql", "unix_socket=%2Fnowhere%2Fsocket"): "/nowhere/socket",
+	} {
+		if from, err := fastapiusers.Open(t.Context(), address, nil); err == nil {
+			_ = from.Close()
+			t.Errorf("%s: no error", address)
+		} else if !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", address, err, want)
+		}
 	}
 }

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,7 +36,7 @@ func openSQL(ctx context.Context, address string, readOnly bool) (*sql.DB, sqlst
 	if !found {
 		return nil, "", errAddress
 	}
-	scheme, _, _ = strings.Cut(scheme, "+") // the driver
+	scheme, _, _ = strings.Cut(scheme, "+") // Python's driver, whose parameters are left out
 	var db *sql.DB
 	var dialect sqlstore.Dialect
 	var err error
@@ -62,7 +64,11 @@ func openSQL(ctx context.Context, address string, readOnly bool) (*sql.DB, sqlst
 
 // pathOf is the path in the address of a SQLite database behind its scheme.
 func pathOf(rest string) string {
-	return strings.TrimPrefix(rest, "///") // of SQLAlchemy; a fourth begins the path
+	path, ofSQLAlchemy := strings.CutPrefix(rest, "///") // a fourth begins the path
+	if ofSQLAlchemy {
+		path, _, _ = strings.Cut(path, "?")
+	}
+	return path
 }
 
 // tidy returns a function that takes away what a connection which only reads leaves
@@ -132,12 +138,24 @@ func openSQLite(ctx context.Context, path string, readOnly bool) (*sql.DB, error
 	return db, err
 }
 
+// postgresSettings are the settings of a session that an address may make. Others
+// are refused by the server, or, such as a time-out, are not meant for an import.
+var postgresSettings = []string{"application_name", "options", "role", "search_path"}
+
 func openPostgres(address string) (*sql.DB, error) {
+	if u, err := url.Parse(address); err == nil {
+		q := u.Query()
+		if mode := q.Get("ssl"); mode != "" && !q.Has("sslmode") { // asyncpg's name
+			q.Set("sslmode", mode)
+			u.RawQuery = q.Encode()
+			address = u.String()
+		}
+	}
 	config, err := pgx.ParseConfig(address)
 	if err != nil {
 		return nil, errAddress
 	}
-	delete(config.RuntimeParams, "pool_max_conns") // usher's own
+	maps.DeleteFunc(config.RuntimeParams, func(name, _ string) bool { return !slices.Contains(postgresSettings, name) })
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = connectTimeout
 	}
@@ -145,6 +163,10 @@ func openPostgres(address string) (*sql.DB, error) {
 	config.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	return stdlib.OpenDB(*config), nil
 }
+
+// mysqlParameters are the parameters that an address may have for the driver. The
+// character set is none of them: what is not utf8mb4 would lose characters.
+var mysqlParameters = []string{"allowCleartextPasswords", "allowNativePasswords", "allowOldPasswords", "serverPubKey", "time_zone", "timeout", "tls"}
 
 func openMySQL(address string) (*sql.DB, error) {
 	u, err := url.Parse(address)
@@ -155,11 +177,23 @@ func openMySQL(address string) (*sql.DB, error) {
 	if port == "" {
 		port = "3306"
 	}
-	config, err := mysql.ParseDSN("tcp(" + net.JoinHostPort(u.Hostname(), port) + ")" + u.EscapedPath() + "?" + u.RawQuery)
+	server := "tcp(" + net.JoinHostPort(u.Hostname(), port) + ")"
+	q := u.Query()
+	if socket := q.Get("unix_socket"); socket != "" {
+		server = "unix(" + socket + ")"
+	}
+	for name := range q {
+		switch {
+		case strings.HasPrefix(name, "ssl") && name != "ssl_disabled" && !q.Has("tls"):
+			return nil, fmt.Errorf("%s is a parameter of Python's driver: write tls=true instead, or tls=skip-verify for a certificate that no system knows", name)
+		case !slices.Contains(mysqlParameters, name):
+			q.Del(name)
+		}
+	}
+	config, err := mysql.ParseDSN(server + u.EscapedPath() + "?" + q.Encode())
 	if err != nil {
 		return nil, errAddress
 	}
-	delete(config.Params, "pool_max_conns") // usher's own
 	config.User = u.User.Username()
 	config.Passwd, _ = u.User.Password()
 	config.ParseTime = false // as FastAPI Users reads it: without a time zone

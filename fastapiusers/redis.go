@@ -50,16 +50,19 @@ type redisToken struct {
 	left        time.Duration // negative: it has no time to live
 }
 
+// redisPatience is how long one page may take: reads are repeated while a node is
+// away.
+const redisPatience = 10 * time.Second
+
 // pages calls f with the tokens, some at a time. As SCAN has it, one may come twice.
 func (r *RedisTokens) pages(ctx context.Context, f func([]redisToken) error) error {
-	pattern := escapeGlob(r.prefix) + "*"
-	for _, node := range r.client.Nodes() {
+	nodes := r.client.Nodes()
+	for _, node := range nodes {
+		if len(nodes) > 1 && isReplica(ctx, node) {
+			continue
+		}
 		for cursor := uint64(0); ; {
-			page, err := node.Do(ctx, node.B().Scan().Cursor(cursor).Match(pattern).Count(batchSize).Build()).AsScanEntry()
-			if err != nil {
-				return fmt.Errorf("fastapiusers: read Redis: %w", err)
-			}
-			tokens, err := r.read(ctx, page.Elements)
+			page, tokens, err := r.page(ctx, node, cursor)
 			if err != nil {
 				return fmt.Errorf("fastapiusers: read Redis: %w", err)
 			}
@@ -74,6 +77,29 @@ func (r *RedisTokens) pages(ctx context.Context, f func([]redisToken) error) err
 		}
 	}
 	return nil
+}
+
+// isReplica tells whether what a node of a Cluster has is on another one, too. Where
+// it cannot tell, tokens come twice.
+func isReplica(ctx context.Context, node rueidis.Client) bool {
+	ctx, cancel := context.WithTimeout(ctx, redisPatience)
+	defer cancel()
+	role, err := node.Do(ctx, node.B().Role().Build()).ToArray()
+	if err != nil || len(role) == 0 {
+		return false
+	}
+	name, err := role[0].ToString()
+	return err == nil && name == "slave"
+}
+
+func (r *RedisTokens) page(ctx context.Context, node rueidis.Client, cursor uint64) (page rueidis.ScanEntry, tokens []redisToken, err error) {
+	ctx, cancel := context.WithTimeout(ctx, redisPatience)
+	defer cancel()
+	scan := node.B().Scan().Cursor(cursor).Match(escapeGlob(r.prefix) + "*").Count(batchSize).Build()
+	if page, err = node.Do(ctx, scan).AsScanEntry(); err == nil {
+		tokens, err = r.read(ctx, page.Elements)
+	}
+	return page, tokens, err
 }
 
 func (r *RedisTokens) read(ctx context.Context, keys []string) (tokens []redisToken, err error) {

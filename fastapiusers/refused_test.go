@@ -146,3 +146,28 @@ func TestRowsLeftOut(t *testing.T) {
 		})
 	}
 }
+
+// Every run lists the passwords that cannot be checked, until their users have new
+// ones: the list of the last run is the one that counts.
+func TestUnusablePasswords(t *testing.T) {
+	t.Parallel()
+	s, x := newSource(t, "sqlite", "CHAR(36)"), newTarget(t, "sqlite")
+	s.addUser(string(idOf(1)), "ann@example.com", "pbkdf2$1")
+	s.addUser(string(idOf(2)), "bob@example.com", "pbkdf2$2")
+	s.addUser(string(idOf(3)), "eve@example.com", "$2b$04$hash")
+	s.addUser(string(idOf(4)), "joe@example.com", "")
+	usable := func(hash string) bool { return strings.HasPrefix(hash, "$2b$") }
+	for run, want := range []map[string]string{
+		{string(idOf(1)): "unusable_password", string(idOf(2)): "unusable_password"},
+		{string(idOf(1)): "unusable_password", string(idOf(2)): "unusable_password"},
+		{string(idOf(2)): "unusable_password"},
+	} {
+		if run == 2 {
+			x.change(idOf(1), func(u *User) { u.HashedPassword, u.Epoch = "$2b$04$new", u.Epoch+1 })
+		}
+		report := x.mustRun(s, fastapiusers.Options{Usable: usable})
+		if got := x.reasons(); !reflect.DeepEqual(got, want) || report.UnusablePasswords != len(want) {
+			t.Errorf("run %d: %v, %+v", run, got, report)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"usher/sqlstore"
 )
@@ -285,6 +286,10 @@ func (s *Source) page(ctx context.Context, query string, args []any, width int) 
 		return nil, err
 	}
 	defer rows.Close()
+	types, err := rows.ColumnTypes()
+	if err != nil {
+		return nil, err
+	}
 	for rows.Next() {
 		row, targets := make([]any, width), make([]any, width)
 		for i := range row {
@@ -292,6 +297,11 @@ func (s *Source) page(ctx context.Context, query string, args []any, width int) 
 		}
 		if err := rows.Scan(targets...); err != nil {
 			return nil, err
+		}
+		for i := range row {
+			if t, is := row[i].(time.Time); is && types[i].DatabaseTypeName() == "DATE" {
+				row[i] = t.Format(time.DateOnly) // as MySQL's driver has it
+			}
 		}
 		page = append(page, row)
 	}

@@ -64,6 +64,9 @@ func (im *importer[U]) importUserBatch(ctx context.Context, rows [][]any) error 
 		known, carriedBefore := parseState(states[string(base.ID)])
 		if carriedBefore && known.parts == im.partsOf(u) {
 			im.report.Users.Same++
+			if err := im.judgeAgain(ctx, base); err != nil {
+				return err
+			}
 			continue
 		}
 		r := &row{item: string(base.ID), refused: func(err error) outcome {
@@ -92,7 +95,7 @@ func (im *importer[U]) readUser(values []any) (*U, error) {
 		return u, fmt.Errorf("email %w", err)
 	}
 	if b.ID, err = idOf(values[0], im.to.IntegerIDs); err != nil {
-		return u, err
+		return u, fmt.Errorf("%w: %s", err, shownID(values[0])) // the problem has no other
 	}
 	if _, err := usher.EmailKey(b.Email); err != nil {
 		return u, err
@@ -114,6 +117,13 @@ func (im *importer[U]) readUser(values []any) (*U, error) {
 		}
 	}
 	return u, nil
+}
+
+func shownID(v any) string {
+	if text, err := textOf(v); err == nil {
+		return fmt.Sprintf("%.50q", text)
+	}
+	return fmt.Sprint(v)
 }
 
 // createUser carries a user whom no import has carried.
@@ -171,6 +181,22 @@ func (im *importer[U]) judgePassword(base *usher.User) {
 	}
 	im.report.UnusablePasswords++
 	im.options.Problem(userProblem(base, ReasonPassword, "carried, but usher cannot check a password against this hash: a new one has to be set"))
+}
+
+// judgeAgain tells of a hash that was carried before, unless usher has another one
+// by now.
+func (im *importer[U]) judgeAgain(ctx context.Context, base *usher.User) error {
+	if base.HashedPassword == "" || im.options.Usable == nil || im.options.Usable(base.HashedPassword) {
+		return nil
+	}
+	there, err := im.to.Store.UserByID(ctx, base.ID)
+	if err == nil && im.base(there).HashedPassword == base.HashedPassword {
+		im.judgePassword(base)
+	}
+	if errors.Is(err, usher.ErrNotFound) { // deleted in usher
+		return nil
+	}
+	return err
 }
 
 // updateUser carries what has changed in the source since the user was carried.

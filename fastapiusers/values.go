@@ -132,10 +132,13 @@ func assign(field reflect.Value, v any) error {
 		return nil
 	}
 	if scanner, is := field.Addr().Interface().(sql.Scanner); is {
-		if scanner.Scan(v) != nil {
-			return misfit
+		if scanner.Scan(v) == nil {
+			return nil
 		}
-		return nil
+		if t, err := timeOf(v); err == nil && scanner.Scan(t.Truncate(time.Microsecond)) == nil {
+			return nil // such as sql.NullTime
+		}
+		return misfit
 	}
 	switch field.Kind() {
 	case reflect.String:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -58,7 +59,7 @@ func (u *User) setProfile(name string, value json.RawMessage) {
 	u.Profile[name] = value
 }
 
-// imported returns the value of a column as the profile keeps it.
+// imported returns the value of a column as the profile keeps it, nil for none.
 func (f profileField) imported(value any) (json.RawMessage, error) {
 	var plain any
 	var err error
@@ -72,7 +73,11 @@ func (f profileField) imported(value any) (json.RawMessage, error) {
 	case "timestamp":
 		plain, err = converted[time.Time](value)
 	case "json":
-		plain, err = converted[json.RawMessage](value)
+		var text json.RawMessage
+		if text, err = converted[json.RawMessage](value); string(bytes.TrimSpace(text)) == "null" {
+			return nil, nil // how SQLAlchemy writes None
+		}
+		plain = text
 	default:
 		plain, err = converted[string](value)
 	}
