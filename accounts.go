@@ -158,15 +158,15 @@ func (a *Auth[U]) UpdateUser(ctx context.Context, id ID, change Change[U]) (user
 // apply returns a changed copy of old. The new password is hashed once, into
 // hash, however often it is called.
 func (a *Auth[U]) apply(ctx context.Context, old *U, change Change[U], hash *string) (*U, error) {
-	changed := *old
-	base := a.fields.Base(&changed)
+	changed := a.fields.clone(old)
+	base := a.fields.Base(changed)
 	if change.Email != nil {
 		base.Email = *change.Email
 	}
 	if change.Set != nil {
-		change.Set(&changed)
+		change.Set(changed)
 	}
-	if err := a.checkUser(ctx, &changed); err != nil {
+	if err := a.checkUser(ctx, changed); err != nil {
 		return nil, err
 	}
 	moved := change.Email != nil && !sameEmail(a.fields.Base(old).Email, base.Email)
@@ -179,7 +179,7 @@ func (a *Auth[U]) apply(ctx context.Context, old *U, change Change[U], hash *str
 		}
 	}
 	if change.Password != nil {
-		judged := changed // by the address that the user is to have
+		judged := *changed // by the address that the user is to have
 		if change.asks != "" {
 			a.fields.Base(&judged).Email = change.asks
 		}
@@ -188,7 +188,7 @@ func (a *Auth[U]) apply(ctx context.Context, old *U, change Change[U], hash *str
 		}
 	}
 	if hook := a.config.Hooks.BeforeUpdate; hook != nil {
-		if err := before("BeforeUpdate", func() error { return hook(ctx, old, &changed) }); err != nil {
+		if err := before("BeforeUpdate", func() error { return hook(ctx, old, changed) }); err != nil {
 			return nil, err
 		}
 	}
@@ -208,7 +208,7 @@ func (a *Auth[U]) apply(ctx context.Context, old *U, change Change[U], hash *str
 	case moved, change.Password != nil:
 		endLinks(base)
 	}
-	return &changed, nil
+	return changed, nil
 }
 
 // commit writes the change and ends the sessions that it ends. They end twice:

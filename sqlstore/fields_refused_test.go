@@ -135,6 +135,28 @@ func TestTimesThatCannotBeWritten(t *testing.T) {
 	})
 }
 
+// What the application has written past the store keeps nobody from changing the rest.
+func TestValuesFromElsewhere(t *testing.T) {
+	t.Parallel()
+	e := engines["SQLite"] // with which anything can be written
+	store, db := openOn[Everything](t, e)
+	u := &Everything{Raw: json.RawMessage(`null`)}
+	u.Email = "a@example.com"
+	if err := store.CreateUser(t.Context(), u); err != nil {
+		t.Fatal(err)
+	}
+	run(t, db, `UPDATE users SET time = 300000000000000000`)
+	before := must(store.UserByID(t.Context(), u.ID))
+	after := *before
+	after.HashedPassword, after.Text = "!", "new"
+	if err := store.UpdateUser(t.Context(), before, &after); err != nil {
+		t.Error(err)
+	}
+	if got := must(store.UserByID(t.Context(), u.ID)); got.Text != "new" || got.Time.Year() < 10000 {
+		t.Errorf("%+v", got)
+	}
+}
+
 // JSON that is nested deeper than the database takes is the client's fault. MariaDB
 // takes 32.
 func TestDeepJSON(t *testing.T) {

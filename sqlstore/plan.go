@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strconv"
+	"strings"
+	"time"
 
 	"usher"
 )
@@ -96,31 +99,65 @@ func pointed(t reflect.Type) reflect.Type {
 	return t
 }
 
+// values returns what the custom columns of u hold.
+func (p *plan[U]) values(u *U) ([]any, error) {
+	v := reflect.ValueOf(u).Elem()
+	values := make([]any, len(p.custom))
+	for i, c := range p.custom {
+		value, err := c.codec.encode(v.FieldByIndex(c.index))
+		if err != nil {
+			return nil, c.refusal(err)
+		}
+		values[i] = value
+	}
+	return values, nil
+}
+
 // unfit is why no column can keep a value.
 type unfit string
 
 func (u unfit) Error() string { return string(u) }
 
-// values returns what the custom columns of u hold. The error is an
-// *usher.ValidationError if a value that clients know cannot be kept.
-func (p *plan[U]) values(u *U, y syntax) ([]any, error) {
-	v := reflect.ValueOf(u).Elem()
-	values := make([]any, len(p.custom))
-	for i, c := range p.custom {
-		value, err := c.codec.encode(v.FieldByIndex(c.index))
-		if text, is := value.(string); is && err == nil {
-			err = y.refuse(c.codec.kind, text)
+// check refuses a new value of a column that could not be kept, or not be shown.
+func (c column) check(value any, y syntax) error {
+	if text, is := value.(string); is {
+		if err := y.refuse(c.codec.kind, text); err != nil {
+			return c.refusal(err)
 		}
-		var reason unfit
-		switch {
-		case errors.As(err, &reason) && c.json != "":
-			return nil, usher.Invalid(c.json, string(reason))
-		case err != nil:
-			return nil, fmt.Errorf("field %s: %w", c.field, err)
-		}
-		values[i] = value
 	}
-	return values, nil
+	// In UTC, as it is read back, encoding/json writes no other years: nobody could read
+	// the user.
+	if year := yearOf(value); c.codec.kind == kindTime && c.json != "" && (year < 0 || year > 9999) {
+		return c.refusal(unfit("must be within the years 0 and 9999 of UTC"))
+	}
+	return nil
+}
+
+// yearOf is the year of what a dialect sends a time as; 0 if it is NULL.
+func yearOf(value any) int {
+	switch x := value.(type) {
+	case int64:
+		return time.UnixMicro(x).UTC().Year()
+	case time.Time:
+		return x.UTC().Year()
+	case string:
+		text, _, _ := strings.Cut(x, "-")
+		if year, err := strconv.Atoi(text); err == nil {
+			return year
+		}
+		return -1 // the minus was the first
+	}
+	return 0
+}
+
+// refusal is an *usher.ValidationError if it is the value that is unfit, and clients
+// know the field.
+func (c column) refusal(err error) error {
+	var reason unfit
+	if errors.As(err, &reason) && c.json != "" {
+		return usher.Invalid(c.json, string(reason))
+	}
+	return fmt.Errorf("field %s: %w", c.field, err)
 }
 
 // cell reads one custom column of one row.

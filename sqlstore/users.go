@@ -62,7 +62,10 @@ func (s *Store[U]) CreateUser(ctx context.Context, u *U) error {
 	if err != nil {
 		return wrap(doing, err)
 	}
-	custom, err := s.plan.values(u, s.syntax)
+	custom, err := s.plan.values(u)
+	for i := 0; err == nil && i < len(custom); i++ {
+		err = s.plan.custom[i].check(custom[i], s.syntax)
+	}
 	if err != nil {
 		return wrap(doing, err)
 	}
@@ -235,16 +238,19 @@ func (s *Store[U]) changes(before, after *U) (set []string, args []any, document
 	if a.Epoch != b.Epoch {
 		assign(`epoch`, a.Epoch)
 	}
-	old, err := s.plan.values(before, s.syntax)
+	old, err := s.plan.values(before)
 	if err != nil {
 		return nil, nil, false, err
 	}
-	values, err := s.plan.values(after, s.syntax)
+	values, err := s.plan.values(after)
 	if err != nil {
 		return nil, nil, false, err
 	}
 	for i, c := range s.plan.custom {
 		if !reflect.DeepEqual(values[i], old[i]) {
+			if err := c.check(values[i], s.syntax); err != nil {
+				return nil, nil, false, err
+			}
 			assign(s.syntax.quote(c.name), values[i])
 			document = document || c.kind == kindJSON
 		}

@@ -19,8 +19,8 @@ func valuerCodec(t reflect.Type, y syntax) codec {
 	return codec{k, true,
 		func(v reflect.Value) (any, error) {
 			x, err := valueOf(v)
-			if t, ok := x.(time.Time); ok && k == kindTime && err == nil {
-				return y.fieldTime(t)
+			if t, ok := x.(time.Time); ok && k == kindTime {
+				return y.time(t), err
 			}
 			return x, err
 		},

@@ -133,15 +133,6 @@ func withoutZero(text string) string {
 	return b.String()
 }
 
-// fieldTime is what a time of the application's is sent as. It is read back in UTC, in
-// which encoding/json cannot write a year of five digits: nobody could read its user.
-func (y syntax) fieldTime(t time.Time) (any, error) {
-	if year := t.UTC().Year(); year < 0 || year > 9999 {
-		return nil, unfit("must be within the years 0 and 9999 of UTC")
-	}
-	return y.time(t), nil
-}
-
 // codec carries the values of a Go type to a column and back. NULL never comes
 // to decode: it is the zero value of every type.
 type codec struct {
@@ -159,7 +150,7 @@ func codecOf(t reflect.Type, y syntax) (codec, error) {
 	switch t {
 	case reflect.TypeFor[time.Time]():
 		return codec{kindTime, false,
-			func(v reflect.Value) (any, error) { return y.fieldTime(v.Interface().(time.Time)) },
+			func(v reflect.Value) (any, error) { return y.time(v.Interface().(time.Time)), nil },
 			func(v reflect.Value, src any) error { return (*timeValue)(v.Addr().Interface().(*time.Time)).Scan(src) },
 		}, nil
 	}
