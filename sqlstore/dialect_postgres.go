@@ -31,7 +31,7 @@ func postgresSyntax() syntax {
 		},
 
 		double: func(err error, table, column string) bool {
-			return sqlState(err) == "23505" && strings.Contains(err.Error(), `"`+table+`_`+column+`_key"`)
+			return sqlState(err) == "23505" && strings.Contains(err.Error(), table+`_`+column+`_key`) // quoted as the server's language has it
 		},
 		userMissing: func(err error) bool { return sqlState(err) == "23503" },
 		again:       func(err error) bool { return slices.Contains([]string{"40001", "40P01"}, sqlState(err)) },

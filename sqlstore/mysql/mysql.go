@@ -118,6 +118,7 @@ func parse(address string) (config *mysql.Config, connections int, err error) {
 	config.ClientFoundRows = true
 	config.RejectReadOnly = true // after a failover: find the new primary
 	config.Logger = &mysql.NopLogger{}
+	config.Params["lc_messages"] = `'en_US'` // for operators, and for what sqlstore reads in errors
 	// EMPTY_STRING_IS_NULL is MariaDB's: it makes NULL of what is empty, '' here too.
 	config.Params["sql_mode"] = `replace(concat(@@sql_mode, ',STRICT_TRANS_TABLES'), 'EMPTY_STRING_IS_NULL', 'STRICT_TRANS_TABLES')`
 	return config, connections, nil
