@@ -134,6 +134,16 @@ func postgresSettings(ctx context.Context, db *sql.DB) error {
 	if client != "UTF8" {
 		return fmt.Errorf("every connection needs client_encoding=UTF8, or names and addresses would be kept as others; it is %s", client)
 	}
+	var missing string
+	err := db.QueryRowContext(ctx, `SELECT coalesce(string_agg(privilege || ' on ' || name, ', '), '')
+		FROM unnest(ARRAY['users', 'sessions', 'used_tokens', 'oauth_accounts', 'outbox']) name, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) privilege
+		WHERE NOT CASE privilege WHEN 'DELETE' THEN has_table_privilege(name, privilege) ELSE has_any_column_privilege(name, privilege) END`).Scan(&missing)
+	if err != nil {
+		return err
+	}
+	if missing != "" {
+		return fmt.Errorf("the user lacks a right, grant it: %s", missing)
+	}
 	return nil
 }
 
