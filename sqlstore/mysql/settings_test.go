@@ -1,6 +1,7 @@
 package mysql_test
 
 import (
+	"context"
 	"database/sql"
 	"net/url"
 	"strings"
@@ -106,6 +107,31 @@ func TestLanguages(t *testing.T) {
 		}
 		if err := other.CreateSession(t.Context(), usher.HashToken("b"), session); err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "sessions_id") {
 			t.Errorf("%s: a session's id twice: %v", language, err)
+		}
+	}
+}
+
+// Times in TIMESTAMP columns, which MariaDB keeps by the zone of a connection, are
+// what they were: connections are in UTC unless the address says otherwise.
+func TestTimeZone(t *testing.T) {
+	t.Parallel()
+	address := testservices.MariaDB(t)
+	for parameters, want := range map[string]string{"": "+00:00", "time_zone=%27-07:00%27": "-07:00"} {
+		store, err := mysql.Open[User](t.Context(), changed(t, address, with(parameters)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer store.Close()
+		err = store.InTx(t.Context(), func(ctx context.Context) error {
+			var zone string
+			err := store.Tx(ctx).QueryRowContext(ctx, `SELECT @@time_zone`).Scan(&zone)
+			if zone != want {
+				t.Errorf("%q: the zone is %q, want %q", parameters, zone, want)
+			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
 		}
 	}
 }
