@@ -38,7 +38,7 @@ func mysqlSyntax() syntax {
 				key = "PRIMARY" // of used_tokens, which has no other
 			}
 			return strings.Contains(err.Error(), errDouble) &&
-				(strings.HasSuffix(err.Error(), "'"+key+"'") || strings.HasSuffix(err.Error(), "."+key+"'"))
+				(strings.HasSuffix(err.Error(), "'"+key+"'") || strings.HasSuffix(err.Error(), "."+key+"'")) // as mysqlDiscreet has it
 		},
 		userMissing: func(err error) bool { return strings.Contains(err.Error(), "Error 1452 ") },
 		misfit:      mysqlMisfit,
@@ -91,9 +91,16 @@ func mysqlDiscreet(err error) error {
 	}
 	text := err.Error()
 	for number, where := range map[string]string{errDouble: " for key ", "Error 1292 ": " for column ", "Error 1366 ": " for column "} {
-		if i := strings.LastIndex(text, where); i >= 0 && strings.Contains(text, number) {
+		if !strings.Contains(text, number) {
+			continue
+		}
+		if i := strings.LastIndex(text, where); i >= 0 {
 			return errors.New(number + "(without the value)" + text[i:])
 		}
+		if quoted := strings.Split(text, "'"); number == errDouble && len(quoted) > 2 { // in another language the key is what is quoted last, too
+			return errors.New(number + "(without the value)" + where + "'" + quoted[len(quoted)-2] + "'")
+		}
+		return errors.New(number + "(without the value)")
 	}
 	return err
 }

@@ -31,7 +31,7 @@ func postgresSyntax() syntax {
 		},
 
 		double: func(err error, table, column string) bool {
-			return sqlState(err) == "23505" && strings.Contains(err.Error(), `"`+table+`_`+column+`_key"`)
+			return sqlState(err) == "23505" && strings.Contains(err.Error(), table+`_`+column+`_key`) // quoted as the server's language has it
 		},
 		userMissing: func(err error) bool { return sqlState(err) == "23503" },
 		misfit:      postgresMisfit,
@@ -141,6 +141,16 @@ func postgresSettings(ctx context.Context, db *sql.DB) error {
 	}
 	if client != "UTF8" {
 		return fmt.Errorf("every connection needs client_encoding=UTF8, or names and addresses would be kept as others; it is %s", client)
+	}
+	var missing string
+	err := db.QueryRowContext(ctx, `SELECT coalesce(string_agg(privilege || ' on ' || name, ', '), '')
+		FROM unnest(ARRAY['users', 'sessions', 'used_tokens', 'oauth_accounts', 'outbox']) name, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) privilege
+		WHERE NOT CASE privilege WHEN 'DELETE' THEN has_table_privilege(name, privilege) ELSE has_any_column_privilege(name, privilege) END`).Scan(&missing)
+	if err != nil {
+		return err
+	}
+	if missing != "" {
+		return fmt.Errorf("the user lacks a right, grant it: %s", missing)
 	}
 	return nil
 }

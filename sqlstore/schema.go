@@ -66,7 +66,12 @@ func (p *plan[U]) check(ctx context.Context, db *sql.DB, d Dialect, y syntax) er
 			return fmt.Errorf("sqlstore: look at table %s: %w", table.name, err)
 		}
 		if len(live) == 0 {
-			faults = append(faults, fmt.Errorf("sqlstore: there is no table %s%s", table.name, toHaveIt(applied)))
+			fault := fmt.Errorf("sqlstore: there is no table %s%s", table.name, toHaveIt(applied))
+			// MySQL hides from a user the tables that he has no right to.
+			if _, err := db.ExecContext(ctx, `SELECT 1 FROM `+table.name); err != nil && strings.Contains(err.Error(), "Error 1142 ") {
+				fault = fmt.Errorf("sqlstore: look at table %s: %w", table.name, err)
+			}
+			faults = append(faults, fault)
 			continue
 		}
 		if unique, err := hasUnique(ctx, db, y, table); err != nil {

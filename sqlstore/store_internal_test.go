@@ -210,3 +210,26 @@ DROP TABLE a;
 		}
 	}
 }
+
+// refusal is an error of PostgreSQL as drivers return it.
+type refusal struct{ message, code string }
+
+func (r refusal) Error() string    { return r.message + " (SQLSTATE " + r.code + ")" }
+func (r refusal) SQLState() string { return r.code }
+
+// PostgreSQL says what is double in the language of its server.
+func TestDoubleInEveryLanguage(t *testing.T) {
+	t.Parallel()
+	y := postgresSyntax()
+	for message, want := range map[string]bool{
+		`ERROR: duplicate key value violates unique constraint "users_email_key_key"`:                    true,
+		`FEHLER: doppelter Schlüsselwert verletzt Unique-Constraint »users_email_key_key«`:               true,
+		`ERREUR: la valeur d'une clé dupliquée rompt la contrainte unique « users_email_key_key »`:       true,
+		`ERROR: duplicate key value violates unique constraint "users_pkey"`:                             false,
+		`ERROR: duplicate key value violates unique constraint "oauth_accounts_provider_account_id_key"`: false,
+	} {
+		if got := y.double(refusal{message, "23505"}, "users", "email_key"); got != want {
+			t.Errorf("%s: %t", message, got)
+		}
+	}
+}

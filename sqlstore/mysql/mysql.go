@@ -31,8 +31,9 @@ import (
 //
 // The parameter pool_max_conns is how many connections are open at most (4 for
 // each processor, and at least 8). timeout, for connecting until the server has let
-// us in, is 5 seconds if it is not given. clientFoundRows and a strict sql_mode are
-// always set.
+// us in, is 5 seconds if it is not given, and time_zone, which TIMESTAMP columns of
+// the application are in, is UTC. clientFoundRows and a strict sql_mode are always
+// set.
 //
 // The error says whether the address is wrong, the server refuses the user or
 // TLS, the database or a right is missing, or nobody answers.
@@ -115,9 +116,13 @@ func parse(address string) (config *mysql.Config, connections int, err error) {
 	if config.Timeout == 0 {
 		config.Timeout = 5 * time.Second
 	}
+	if config.Params["time_zone"] == "" { // where clocks go forward, an hour of TIMESTAMPs cannot be kept
+		config.Params["time_zone"] = `'+00:00'`
+	}
 	config.ClientFoundRows = true
 	config.RejectReadOnly = true // after a failover: find the new primary
 	config.Logger = &mysql.NopLogger{}
+	config.Params["lc_messages"] = `'en_US'` // for operators, and for what sqlstore reads in errors
 	// EMPTY_STRING_IS_NULL is MariaDB's: it makes NULL of what is empty, '' here too.
 	config.Params["sql_mode"] = `replace(concat(@@sql_mode, ',STRICT_TRANS_TABLES'), 'EMPTY_STRING_IS_NULL', 'STRICT_TRANS_TABLES')`
 	return config, connections, nil

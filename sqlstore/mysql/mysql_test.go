@@ -251,6 +251,32 @@ func TestRightsOfAStore(t *testing.T) {
 	}
 }
 
+// A right that is missing is named, of a table too that MariaDB then hides.
+func TestMissingRights(t *testing.T) {
+	t.Parallel()
+	address := testservices.MariaDB(t)
+	db := pool(t, testservices.DSN(address))
+	store, err := mysql.Open[User](t.Context(), address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	for rights, want := range map[string]string{"": "outbox", "SELECT, UPDATE, DELETE": "INSERT"} {
+		user := newUser(t, address, "")
+		name := strings.TrimPrefix(changed(t, address, func(u *url.URL) { *u = url.URL{Path: u.Path} }), "/")
+		for _, table := range []string{"users", "sessions", "used_tokens", "oauth_accounts", "usher_migrations"} {
+			run(t, db, `GRANT SELECT, INSERT, UPDATE, DELETE ON `+name+`.`+table+` TO `+user.Username())
+		}
+		if rights != "" {
+			run(t, db, `GRANT `+rights+` ON `+name+`.outbox TO `+user.Username())
+		}
+		_, err := mysql.Open[User](t.Context(), changed(t, address, func(u *url.URL) { u.User = user }))
+		if err == nil || !strings.Contains(err.Error(), "lacks a right") || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "denied") {
+			t.Errorf("%q: %v", rights, err)
+		}
+	}
+}
+
 // A pool of the application's has to have the settings that the store relies on,
 // in whichever zone its connections are.
 func TestSettingsOfAPool(t *testing.T) {

@@ -293,6 +293,11 @@ func TestRightsOfAStore(t *testing.T) {
 		if _, err := sqlstore.AddColumns[User](t.Context(), db, sqlstore.PostgreSQL); err != nil {
 			t.Fatal(err)
 		}
+		run(t, db, `REVOKE INSERT, DELETE ON outbox FROM `+role)
+		if _, err := postgres.Open[User](t.Context(), own, options...); err == nil || !strings.Contains(err.Error(), "lacks a right") || !strings.Contains(err.Error(), "INSERT on outbox, DELETE on outbox") {
+			t.Errorf("%s: rights are missing: %v", name, err)
+		}
+		grant()
 		store, err := postgres.Open[User](t.Context(), own, options...)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)

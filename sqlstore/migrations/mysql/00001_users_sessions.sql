@@ -2,7 +2,8 @@
 -- Text is compared byte by byte, but for spaces at its end, so ids are bytes: e-mail
 -- addresses are normalised already. Times are in UTC. Each table has its indexes in
 -- one statement, so that a migration that was interrupted can go on after the tables
--- that are there.
+-- that are there. Long keys need the row format that is the default unless a server
+-- was told otherwise.
 
 CREATE TABLE users (
     id              {users.id}
@@ -16,7 +17,7 @@ CREATE TABLE users (
     created_at      DATETIME(6)   NOT NULL,
     updated_at      DATETIME(6)   NOT NULL,
     UNIQUE KEY users_email_key (email_key)
-) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE sessions (
     token_hash   BINARY(32)   NOT NULL PRIMARY KEY,   -- SHA-256; the token is nowhere

@@ -24,7 +24,7 @@ CREATE TABLE oauth_accounts (
     UNIQUE KEY oauth_accounts_account_id (provider, account_id),
     KEY oauth_accounts_user_id (user_id),
     CONSTRAINT oauth_accounts_user FOREIGN KEY (user_id) REFERENCES users (id) ON DELETE CASCADE
-) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 -- Mail that waits to be delivered. It outlives its user: "your account was
 -- deleted" is for somebody who is gone.
