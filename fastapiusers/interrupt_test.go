@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"usher"
@@ -87,6 +89,40 @@ func TestInterruptedAnywhere(t *testing.T) {
 			for i := range n {
 				if !x.holds(x.db, tokenOf(i)) {
 					t.Fatalf("token %d is missing", i)
+				}
+			}
+		})
+	}
+}
+
+// Two imports at once would each take for somebody else's what the other carries: the
+// second is refused, a dry run is not, and nothing is left of the lock.
+func TestOneImportAtATime(t *testing.T) {
+	t.Parallel()
+	for _, kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			s, x := newSource(t, kind, uuidTypes[kind]), newTarget(t, kind)
+			fill(s, 10)
+			other, err := fastapiusers.OpenLedger(t.Context(), x.address, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if second, err := fastapiusers.OpenLedger(t.Context(), x.address, false); err == nil || !strings.Contains(err.Error(), "another import") {
+				t.Errorf("%v, %v", second, err)
+			}
+			if report := x.mustRun(s, fastapiusers.Options{DryRun: true}); report.Users.New != 10 {
+				t.Errorf("%+v", report)
+			}
+			if err := other.Close(); err != nil {
+				t.Error(err)
+			}
+			if report := x.mustRun(s, fastapiusers.Options{}); report.Users.New != 10 {
+				t.Errorf("%+v", report)
+			}
+			if path, is := strings.CutPrefix(x.address, "sqlite:"); is {
+				if left, err := filepath.Glob(path + "-import*"); err != nil || len(left) > 0 {
+					t.Errorf("there are %v, %v", left, err)
 				}
 			}
 		})

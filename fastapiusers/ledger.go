@@ -18,6 +18,7 @@ type Ledger struct {
 	db      *sql.DB
 	dialect sqlstore.Dialect
 	tidy    func()
+	unlock  func()
 	there   bool // the table is
 	// fresh are the kinds of which there is nothing but what this run has written,
 	// which it need not look up.
@@ -25,16 +26,21 @@ type Ledger struct {
 }
 
 // OpenLedger opens the ledger in the database at address, which should be usher's
-// own. Unless readOnly, for dry runs, it makes the table if there is none. The
-// caller must Close it.
+// own. Unless readOnly, for dry runs, it makes the table if there is none, and keeps
+// other imports out: only one at a time may have it open. The caller must Close it.
 func OpenLedger(ctx context.Context, address string, readOnly bool) (*Ledger, error) {
 	after := tidy(address)
 	db, dialect, err := openSQL(ctx, address, readOnly)
 	if err != nil {
 		return nil, fmt.Errorf("fastapiusers: open the ledger: %w", err)
 	}
-	l := &Ledger{db: db, dialect: dialect, tidy: after, fresh: map[string]bool{}}
+	l := &Ledger{db: db, dialect: dialect, tidy: after, unlock: func() {}, fresh: map[string]bool{}}
 	if !readOnly {
+		unlock, err := lock(ctx, db, dialect, address)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("fastapiusers: open the ledger: %w", err), l.Close())
+		}
+		l.unlock = unlock
 		clustered := "" // as MySQL does by itself
 		if dialect == sqlstore.SQLite {
 			clustered = " WITHOUT ROWID"
@@ -61,6 +67,7 @@ func OpenLedger(ctx context.Context, address string, readOnly bool) (*Ledger, er
 // Close closes the connection.
 func (l *Ledger) Close() error {
 	defer l.tidy()
+	l.unlock()
 	return l.db.Close()
 }
 

@@ -53,27 +53,27 @@ func faults() []fault {
 	postgres, mariaDB := setting{redis: durable}, setting{redis: durable, mariaDB: true}
 	exhausted := setting{pool: 4, postgres: []string{"max_connections=10", "superuser_reserved_connections=0"}}
 	return []fault{
-		{"F01 usher killed", postgres, run((*world).killUsher)},
-		{"F01 usher killed, MariaDB", mariaDB, run((*world).killUsher)},
-		{"F04 PostgreSQL killed", postgres, run((*world).killDatabase)},
-		{"F05 MariaDB killed", mariaDB, run((*world).killDatabase)},
-		{"F07 Redis killed, AOF always", postgres, run((*world).killRedis)},
-		{"F07 Redis killed, AOF everysec", setting{redis: everysec, keeps: mayUndo}, run((*world).killRedis)},
-		{"F07 Redis killed, keeps nothing", setting{redis: nothing, keeps: mayLose}, run((*world).killRedis)},
-		{"F09 Sentinel failover", setting{redisURL: sentinels, keeps: mayUndo}, run((*world).killPrimary)},
-		{"F11 Cluster primary killed", setting{redisURL: cluster, keeps: mayUndo}, run((*world).killPrimary)},
-		{"F13 PostgreSQL black hole", postgres, run(weathers(toDatabase, weather{hole: true}))},
-		{"F13 MariaDB black hole", mariaDB, run(weathers(toDatabase, weather{hole: true}))},
-		{"F13 Redis black hole", postgres, run(weathers(toRedis, weather{hole: true}))},
-		{"F14 PostgreSQL resets", postgres, run(resets(toDatabase))},
-		{"F14 MariaDB resets", mariaDB, run(resets(toDatabase))},
-		{"F14 Redis resets", postgres, run(resets(toRedis))},
+		{"F01 usher killed", postgres, outage((*world).killUsher)},
+		{"F01 usher killed, MariaDB", mariaDB, outage((*world).killUsher)},
+		{"F04 PostgreSQL killed", postgres, outage((*world).killDatabase)},
+		{"F05 MariaDB killed", mariaDB, outage((*world).killDatabase)},
+		{"F07 Redis killed, AOF always", postgres, outage((*world).killRedis)},
+		{"F07 Redis killed, AOF everysec", setting{redis: everysec, keeps: mayUndo}, outage((*world).killRedis)},
+		{"F07 Redis killed, keeps nothing", setting{redis: nothing, keeps: mayLose}, outage((*world).killRedis)},
+		{"F09 Sentinel failover", setting{redisURL: sentinels, keeps: mayUndo}, outage((*world).killPrimary)},
+		{"F11 Cluster primary killed", setting{redisURL: cluster, keeps: mayUndo}, outage((*world).killPrimary)},
+		{"F13 PostgreSQL black hole", postgres, outage(weathers(toDatabase, weather{hole: true}))},
+		{"F13 MariaDB black hole", mariaDB, outage(weathers(toDatabase, weather{hole: true}))},
+		{"F13 Redis black hole", postgres, outage(weathers(toRedis, weather{hole: true}))},
+		{"F14 PostgreSQL resets", postgres, outage(resets(toDatabase))},
+		{"F14 MariaDB resets", mariaDB, outage(resets(toDatabase))},
+		{"F14 Redis resets", postgres, outage(resets(toRedis))},
 		{"F15 PostgreSQL slow", postgres, run(weathers(toDatabase, slow()...))},
 		{"F15 MariaDB slow", mariaDB, run(weathers(toDatabase, slow()...))},
 		{"F16 Redis slow and sliced", postgres, run(weathers(toRedis, weather{slice: true}, weather{latency: 1500 * time.Millisecond, jitter: time.Second, slice: true}))},
 		{"F17 clients go away", postgres, run((*world).goAway)},
 		{"F17 clients go away, MariaDB", mariaDB, run((*world).goAway)},
-		{"F18 connections exhausted", exhausted, run((*world).exhaust)},
+		{"F18 connections exhausted", exhausted, outage((*world).exhaust)},
 		{"F28 one address", postgres, race((*world).oneAddress)},
 		{"F28 one address, MariaDB", mariaDB, race((*world).oneAddress)},
 		{"F29 one-time tokens", postgres, race((*world).oneTime)},
@@ -86,6 +86,18 @@ func faults() []fault {
 // run is a fault under load.
 func run(inject func(*world) int) func(*world) row {
 	return func(w *world) row { return w.fail(func() int { return inject(w) }) }
+}
+
+// outage is a fault that takes away what requests need: one that nobody feels has
+// not struck.
+func outage(inject func(*world) int) func(*world) row {
+	return func(w *world) row {
+		r := run(inject)(w)
+		if r.unavailable+r.unanswered == 0 {
+			r.struck = 0
+		}
+		return r
+	}
 }
 
 // race is a fault that the clients make themselves.

@@ -48,14 +48,16 @@ func (p *proxy) set(x weather) {
 	p.changed = make(chan struct{})
 }
 
-// reset breaks all connections.
-func (p *proxy) reset() {
+// reset breaks all connections and returns how many usher had.
+func (p *proxy) reset() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	broken := len(p.conns) / 2 // the other half is the store's
 	for conn := range p.conns {
 		_ = conn.(*net.TCPConn).SetLinger(0) // RST
 		_ = conn.Close()
 	}
+	return broken
 }
 
 func (p *proxy) now() (weather, chan struct{}) {
