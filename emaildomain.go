@@ -1,6 +1,7 @@
 package usher
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"unicode"
@@ -48,8 +49,14 @@ func parseDomain(domain string) (name, ascii string, err error) {
 		return "", "", emailFault("The part after the @-sign is invalid.")
 	}
 	name, err = domains.ToUnicode(ascii)
-	if err != nil || !isIDNA2008(name) {
+	if err != nil {
 		return "", "", emailFault("The part after the @-sign is invalid.")
+	}
+	if bad := notIDNA2008(name); bad != "" {
+		if strings.EqualFold(domain, ascii) {
+			return "", "", emailFault("The part after the @-sign is not valid IDNA (" + bad + ").")
+		}
+		return "", "", emailFault("The part after the @-sign is invalid (" + bad + ").")
 	}
 	return name, ascii, checkTopLevel(ascii)
 }
@@ -105,20 +112,20 @@ func checkTopLevel(ascii string) error {
 	return nil
 }
 
-// isIDNA2008 tells whether RFC 5892 allows all characters of a domain where they are,
-// of which UTS 46 allows more: symbols, punctuation, the parts of old Hangul.
-func isIDNA2008(domain string) bool {
+// notIDNA2008 names a character that RFC 5892 does not allow, or not where it is, in a
+// domain. UTS 46 allows more: symbols, punctuation, the parts of old Hangul.
+func notIDNA2008(domain string) string {
 	for label := range strings.SplitSeq(domain, ".") {
 		runes := []rune(label)
 		for i, c := range runes {
 			switch {
 			case c < utf8.RuneSelf: // checked by then
 			case unicode.In(c, unicode.Me, oldHangul), !unicode.In(c, unicode.L, unicode.M, unicode.Nd) && !isAllowedAt(runes, i):
-				return false
+				return fmt.Sprintf("Codepoint U+%04X at position %d of '%s' not allowed", c, i+1, label)
 			}
 		}
 	}
-	return true
+	return ""
 }
 
 // isAllowedAt judges the characters that are neither letters, marks nor digits (RFC
