@@ -185,6 +185,8 @@ func TestEmailSentences(t *testing.T) {
 		"a\u00a0b@example.com":                  "The email address contains unsafe characters: NO-BREAK SPACE.",
 		"a\u200b\u202eb@example.com":            "The email address contains unsafe characters: RIGHT-TO-LEFT OVERRIDE, ZERO WIDTH SPACE.",
 		"a\u0378b@example.com":                  "The email address contains unsafe characters: U+0378.",
+		"a@x\U0001f48c.com":                     "The part after the @-sign is invalid (Codepoint U+1F48C at position 2 of 'x\U0001f48c' not allowed).",
+		"a@xn--ls8h.com":                        "The part after the @-sign is not valid IDNA (Codepoint U+1F4A9 at position 1 of '\U0001f4a9' not allowed).",
 		"a@" + strings.Repeat("d", 65) + ".com": "After the @-sign, periods cannot be separated by so many characters (2 characters too many).",
 		"a@" + strings.Repeat(long+".", 4) + strings.Repeat("d", 20) + ".com":   "The email address is too long after the @-sign (15 characters too many).",
 		strings.Repeat("l", 64) + "@" + strings.Repeat(long+".", 3) + "aaaa.cc": "The email address is too long (1 character too many).",

@@ -1,6 +1,7 @@
 package usher
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"unicode"
@@ -48,8 +49,14 @@ func parseDomain(domain string) (name, ascii string, err error) {
 		return "", "", emailFault("The part after the @-sign is invalid.")
 	}
 	name, err = domains.ToUnicode(ascii)
-	if err != nil || !isIDNA2008(name) {
+	if err != nil {
 		return "", "", emailFault("The part after the @-sign is invalid.")
+	}
+	if bad := notIDNA2008(name); bad != "" {
+		if strings.EqualFold(domain, ascii) {
+			return "", "", emailFault("The part after the @-sign is not valid IDNA (" + bad + ").")
+		}
+		return "", "", emailFault("The part after the @-sign is invalid (" + bad + ").")
 	}
 	return name, ascii, checkTopLevel(ascii)
 }
@@ -105,24 +112,21 @@ func checkTopLevel(ascii string) error {
 	return nil
 }
 
-// isIDNA2008 tells whether RFC 5892 allows all characters of a domain where they are,
-// of which UTS 46 allows more: symbols, punctuation, the parts of old Hangul.
-func isIDNA2008(domain string) bool {
+// notIDNA2008 names a character that RFC 5892 does not allow, or not where it is, in a
+// domain. UTS 46 allows more: symbols, punctuation, the parts of old Hangul.
+func notIDNA2008(domain string) string {
 	for label := range strings.SplitSeq(domain, ".") {
-		if strings.ContainsAny(label, "\u0660\u0661\u0662\u0663\u0664\u0665\u0666\u0667\u0668\u0669") &&
-			strings.ContainsAny(label, "\u06f0\u06f1\u06f2\u06f3\u06f4\u06f5\u06f6\u06f7\u06f8\u06f9") {
-			return false // two kinds of Arabic digits
-		}
 		runes := []rune(label)
 		for i, c := range runes {
 			switch {
 			case c < utf8.RuneSelf: // checked by then
-			case unicode.In(c, unicode.Me, oldHangul), strings.ContainsRune(excepted, c), !unicode.In(c, unicode.L, unicode.M, unicode.Nd) && !isAllowedAt(runes, i):
-				return false
+			case unicode.In(c, unicode.Me, oldHangul), strings.ContainsRune(excepted, c), strings.ContainsRune(arabicDigits+moreArabicDigits, c) && mixesDigits(label),
+				!unicode.In(c, unicode.L, unicode.M, unicode.Nd) && !isAllowedAt(runes, i):
+				return fmt.Sprintf("Codepoint U+%04X at position %d of '%s' not allowed", c, i+1, label)
 			}
 		}
 	}
-	return true
+	return ""
 }
 
 // isAllowedAt judges the characters that are neither letters, marks nor digits (RFC
@@ -144,6 +148,17 @@ func isAllowedAt(label []rune, i int) bool {
 	}
 	return false
 }
+
+// mixesDigits tells whether a label has both kinds of Arabic digits (RFC 5892 appendix
+// A.8 and A.9).
+func mixesDigits(label string) bool {
+	return strings.ContainsAny(label, arabicDigits) && strings.ContainsAny(label, moreArabicDigits)
+}
+
+const (
+	arabicDigits     = "\u0660\u0661\u0662\u0663\u0664\u0665\u0666\u0667\u0668\u0669"
+	moreArabicDigits = "\u06f0\u06f1\u06f2\u06f3\u06f4\u06f5\u06f6\u06f7\u06f8\u06f9"
+)
 
 // excepted are letters and marks that RFC 5892 §2.6 disallows all the same.
 const excepted = "\u0640\u07fa\u302e\u302f\u3031\u3032\u3033\u3034\u3035\u303b"

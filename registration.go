@@ -19,7 +19,9 @@ type Registration struct {
 	// besides the invited.
 	Domains []string
 	// HideExistingAccounts answers every registration with 202 and no body, and
-	// leaves it to the mail whether the address was new. It needs an Outbox.
+	// leaves it to the mail whether the address was new. It needs an Outbox. What the
+	// hooks DuringRegister and AfterRegister do slowly they do for new addresses only,
+	// which an onlooker can measure.
 	HideExistingAccounts bool
 }
 
