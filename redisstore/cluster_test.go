@@ -198,9 +198,12 @@ func reshard(t *testing.T, c *cluster, opts redisstore.Options) {
 	slot := int(c.nodes[0].number("CLUSTER", "KEYSLOT", "usher:{7f}:"))
 	from := slot * 3 / 16384
 	to := (from + 1) % 3
-	l := startLoad(t, openURL(t, asLimited(c.url()), opts), usersIn(bucket, 8))
+	l := startLoad(t, openURL(t, asLimited(c.url()), opts), usersIn(bucket, 16))
 	l.until(500)
 	for range 2 {
+		eventually(t, "enough keys to move", func() bool { // some of which end before they are moved
+			return c.nodes[from].number("CLUSTER", "COUNTKEYSINSLOT", strconv.Itoa(slot)) >= 100
+		})
 		began := time.Now()
 		if moved := c.move(slot, from, to); moved < 50 {
 			t.Errorf("%d keys moved: too few", moved)
