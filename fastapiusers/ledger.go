@@ -36,9 +36,9 @@ func OpenLedger(ctx context.Context, address string, readOnly bool) (*Ledger, er
 	}
 	l := &Ledger{db: db, dialect: dialect, tidy: after, unlock: func() {}, fresh: map[string]bool{}}
 	if !readOnly {
-		unlock, err := lock(ctx, db, dialect, address)
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("fastapiusers: open the ledger: %w", err), l.Close())
+		unlock, refused := lock(ctx, db, dialect, address)
+		if refused != nil {
+			return nil, errors.Join(fmt.Errorf("fastapiusers: open the ledger: %w", refused), l.Close())
 		}
 		l.unlock = unlock
 		clustered := "" // as MySQL does by itself
