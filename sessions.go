@@ -172,7 +172,7 @@ func (s Sessions) RevokeSessions(ctx context.Context, user ID, keep string) (int
 // Sweep deletes the expired sessions, in small batches so that nobody waits long
 // behind it, and returns how many.
 func (s Sessions) Sweep(ctx context.Context) (int, error) {
-	return sweep(func(limit int) (int, error) { return s.Store.SweepSessions(ctx, s.now(), limit) })
+	return sweep(ctx, func(limit int) (int, error) { return s.Store.SweepSessions(ctx, s.now(), limit) })
 }
 
 func (s Sessions) now() time.Time {

@@ -16,8 +16,10 @@ const (
 )
 
 // sweep calls deleteUpTo, which returns how many it has deleted, until there is
-// nothing more to delete, and returns how many those were.
-func sweep(deleteUpTo func(limit int) (int, error)) (total int, err error) {
+// nothing more to delete, and returns how many those were. After each batch it rests
+// as long as that took: a store that falls behind with its own cleaning would stop
+// everybody to catch up.
+func sweep(ctx context.Context, deleteUpTo func(limit int) (int, error)) (total int, err error) {
 	for batch := firstSweepBatch; ; {
 		began := time.Now()
 		n, err := deleteUpTo(batch)
@@ -25,7 +27,13 @@ func sweep(deleteUpTo func(limit int) (int, error)) (total int, err error) {
 		if err != nil || n < batch {
 			return total, err
 		}
-		batch = nextSweepBatch(batch, time.Since(began))
+		took := time.Since(began)
+		batch = nextSweepBatch(batch, took)
+		select {
+		case <-ctx.Done():
+			return total, ctx.Err()
+		case <-time.After(took):
+		}
 	}
 }
 
@@ -57,7 +65,7 @@ func (a *Auth[U]) Sweep(ctx context.Context) (total int, err error) {
 	if s, ok := a.config.Store.(interface {
 		SweepUsedTokens(ctx context.Context, now time.Time, limit int) (int, error)
 	}); ok {
-		n, sweepErr := sweep(func(limit int) (int, error) { return s.SweepUsedTokens(ctx, a.config.now(), limit) })
+		n, sweepErr := sweep(ctx, func(limit int) (int, error) { return s.SweepUsedTokens(ctx, a.config.now(), limit) })
 		total += n
 		err = errors.Join(err, sweepErr)
 	}

@@ -41,7 +41,7 @@ func TestSweep(t *testing.T) {
 		{"an outage", 2500, 2, firstSweepBatch, outage},
 	} {
 		left, calls := test.left, 0
-		n, err := sweep(func(limit int) (int, error) {
+		n, err := sweep(t.Context(), func(limit int) (int, error) {
 			if calls++; calls == test.calls {
 				return 0, outage
 			}

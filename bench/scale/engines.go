@@ -36,7 +36,8 @@ func onSQLite(ctx context.Context, folder string, size int) (*subject, error) {
 		return nil, err
 	}
 	defer fill.Close()
-	now := time.Now().UnixMicro()
+	filled := time.Now()
+	now := filled.UnixMicro()
 	users := func(tx *sql.Tx, i int) error {
 		_, err := tx.ExecContext(ctx, `INSERT INTO users (id, email, email_key, hashed_password, is_active, is_superuser, is_verified, created_at, updated_at)
 			VALUES (?1, ?2, ?2, 'x', 1, 0, 1, ?3, ?3)`, string(userID(i)), email(i), now)
@@ -44,7 +45,7 @@ func onSQLite(ctx context.Context, folder string, size int) (*subject, error) {
 	}
 	sessions := func(expires int64, name string) func(tx *sql.Tx, i int) error {
 		return func(tx *sql.Tx, i int) error {
-			token := sha256.Sum256(fmt.Append(nil, name, i))
+			token := sha256.Sum256(fmt.Appendf(nil, "%s%038d", name, i))
 			_, err := tx.ExecContext(ctx, `INSERT INTO sessions (token_hash, id, user_id, created_at, last_seen_at, expires_at, auth_time, methods, ip, user_agent)
 				VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?4, '["pwd"]', '127.0.0.1', 'scale')`, token[:], fmt.Sprint(name, i), string(userID(i%size)), now, expires)
 			return err
@@ -70,7 +71,10 @@ func onSQLite(ctx context.Context, folder string, size int) (*subject, error) {
 	if err := errors.Join(each(size, users), each(size, sessions(now+86_400_000_000, "token"))); err != nil {
 		return nil, err
 	}
-	s := subjectOf(db, size)
+	s, err := subjectOf(db, size, filled)
+	if err != nil {
+		return nil, err
+	}
 	s.expire = func(ctx context.Context, n int) error {
 		fill, err = sql.Open("sqlite", "file:"+path+"?_foreign_keys=on&_synchronous=off&_busy_timeout=5000")
 		if err != nil {
@@ -98,8 +102,9 @@ func onPostgres(ctx context.Context, _ string, size int) (*subject, error) {
 	if err != nil {
 		return nil, err
 	}
+	filled := time.Now()
 	const sessions = `INSERT INTO %[1]s.sessions (token_hash, id, user_id, created_at, last_seen_at, expires_at, auth_time, methods, ip, user_agent)
-		SELECT sha256(('%[2]s' || i)::bytea), '%[2]s' || i, md5('user' || mod(i, %[3]d))::uuid, now(), now(), now() + interval '%[4]s', now(), '["pwd"]', '127.0.0.1', 'scale'
+		SELECT sha256(('%[2]s' || lpad(i::text, 38, '0'))::bytea), '%[2]s' || i, md5('user' || mod(i, %[3]d))::uuid, now(), now(), now() + interval '%[4]s', now(), '["pwd"]', '127.0.0.1', 'scale'
 		FROM generate_series(%%d, %%d) i`
 	err = inBatches(ctx, fill, size, fmt.Sprintf(`INSERT INTO %s.users (id, email, email_key, hashed_password, is_active, is_superuser, is_verified, created_at, updated_at)
 		SELECT md5('user' || i)::uuid, 'user' || i || '@example.com', 'user' || i || '@example.com', 'x', TRUE, FALSE, TRUE, now(), now()
@@ -116,12 +121,16 @@ func onPostgres(ctx context.Context, _ string, size int) (*subject, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := subjectOf(db, size)
+	s, err := subjectOf(db, size, filled)
+	if err != nil {
+		return nil, err
+	}
 	s.expire = func(ctx context.Context, n int) error {
 		return inBatches(ctx, fill, n, fmt.Sprintf(sessions, schema, "expired", size, "-1 day"))
 	}
+	stop := s.close
 	s.close = func() {
-		db.Close()
+		stop()
 		fill.Exec(`DROP SCHEMA ` + schema + ` CASCADE`)
 		fill.Close()
 	}
@@ -152,8 +161,9 @@ func onMariaDB(ctx context.Context, _ string, size int) (*subject, error) {
 		return nil, err
 	}
 	// The engine SEQUENCE has a table for every series of numbers.
+	filled := time.Now()
 	const sessions = `INSERT INTO %[1]s.sessions (token_hash, id, user_id, created_at, last_seen_at, expires_at, auth_time, methods, ip, user_agent)
-		SELECT unhex(sha2(concat('%[2]s', seq), 256)), concat('%[2]s', seq), unhex(md5(concat('user', mod(seq, %[3]d)))), utc_timestamp(6), utc_timestamp(6),
+		SELECT unhex(sha2(concat('%[2]s', lpad(seq, 38, '0')), 256)), concat('%[2]s', seq), unhex(md5(concat('user', mod(seq, %[3]d)))), utc_timestamp(6), utc_timestamp(6),
 			utc_timestamp(6) + INTERVAL %[4]s, utc_timestamp(6), '["pwd"]', '127.0.0.1', 'scale' FROM %[1]s.seq_%%d_to_%%d`
 	err = inBatches(ctx, fill, size, fmt.Sprintf(`INSERT INTO %[1]s.users (id, email, email_key, hashed_password, is_active, is_superuser, is_verified, created_at, updated_at)
 		SELECT unhex(md5(concat('user', seq))), concat('user', seq, '@example.com'), concat('user', seq, '@example.com'), 'x', TRUE, FALSE, TRUE, utc_timestamp(6), utc_timestamp(6)
@@ -167,12 +177,16 @@ func onMariaDB(ctx context.Context, _ string, size int) (*subject, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := subjectOf(db, size)
+	s, err := subjectOf(db, size, filled)
+	if err != nil {
+		return nil, err
+	}
 	s.expire = func(ctx context.Context, n int) error {
 		return inBatches(ctx, fill, n, fmt.Sprintf(sessions, name, "expired", size, "-1 DAY"))
 	}
+	stop := s.close
 	s.close = func() {
-		db.Close()
+		stop()
 		fill.Exec(`DROP DATABASE ` + name)
 		fill.Close()
 	}

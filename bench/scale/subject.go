@@ -3,7 +3,12 @@ package main
 import (
 	"context"
 	"crypto/md5"
+	"errors"
 	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"time"
 
@@ -43,7 +48,8 @@ func userID(i int) usher.ID {
 }
 
 func email(i int) string          { return fmt.Sprintf("user%d@example.com", i) }
-func token(i int) usher.TokenHash { return usher.HashToken(fmt.Sprintf("token%d", i)) }
+func tokenText(i int) string      { return fmt.Sprintf("token%038d", i) } // as long as a real one
+func token(i int) usher.TokenHash { return usher.HashToken(tokenText(i)) }
 func fresh(i int) usher.TokenHash { return usher.HashToken(fmt.Sprintf("fresh%d", i)) }
 func freshID(i int) string        { return fmt.Sprintf("fresh%d", i) }
 func session(i int, user usher.ID, expires time.Time) usher.Session {
@@ -52,8 +58,13 @@ func session(i int, user usher.ID, expires time.Time) usher.Session {
 		Methods: []string{"pwd"}, IP: "127.0.0.1", UserAgent: "scale"}
 }
 
-// subjectOf measures an SQL store that has users and sessions.
-func subjectOf(db *sqlstore.Store[usher.User], size int) *subject {
+// subjectOf measures an SQL store that has users and sessions, which all began after
+// filled.
+func subjectOf(db *sqlstore.Store[usher.User], size int, filled time.Time) (*subject, error) {
+	request, stop, err := overHTTP(db, filled)
+	if err != nil {
+		return nil, err
+	}
 	read := func(ctx context.Context, i int) error {
 		_, _, err := db.ReadSession(ctx, token(i))
 		return err
@@ -76,6 +87,7 @@ func subjectOf(db *sqlstore.Store[usher.User], size int) *subject {
 	return &subject{
 		size: size,
 		operations: []operation{
+			{"GET /users/me with a session, over HTTP", nil, request, nil},
 			{"session and user by token", nil, read, nil},
 			{"user by id", nil, func(ctx context.Context, i int) error { _, err := db.UserByID(ctx, userID(i)); return err }, nil},
 			{"user by e-mail", nil, func(ctx context.Context, i int) error { _, err := db.UserByEmail(ctx, email(i)); return err }, nil},
@@ -92,8 +104,44 @@ func subjectOf(db *sqlstore.Store[usher.User], size int) *subject {
 		signIn:   create,
 		signOut:  destroy,
 		sessions: db,
-		close:    func() { db.Close() },
+		close:    func() { stop(); db.Close() },
+	}, nil
+}
+
+// overHTTP serves the store and returns a client that asks for the i-th session's
+// user. The clock stands at now, so that no session is due to be touched.
+func overHTTP(db *sqlstore.Store[usher.User], now time.Time) (request func(ctx context.Context, i int) error, stop func(), err error) {
+	auth, err := usher.New(usher.Config[usher.User]{
+		Store:    db,
+		Backends: []usher.Backend{{Name: "bearer", Transport: usher.Bearer{}, Strategy: usher.Sessions{Store: db, Now: func() time.Time { return now }}}},
+		Logger:   slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		return nil, nil, err
 	}
+	mux := http.NewServeMux()
+	auth.Mount(mux)
+	server := httptest.NewServer(mux)
+	client := server.Client()
+	return func(ctx context.Context, i int) error {
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+"/users/me", nil)
+		if err != nil {
+			return err
+		}
+		r.Header.Set("Authorization", "Bearer "+tokenText(i))
+		answer, err := client.Do(r)
+		if err != nil {
+			return err
+		}
+		defer answer.Body.Close()
+		if _, err := io.Copy(io.Discard, answer.Body); err != nil {
+			return err
+		}
+		if answer.StatusCode != http.StatusOK {
+			return errors.New(answer.Status)
+		}
+		return nil
+	}, server.Close, nil
 }
 
 // waits makes a reader and somebody who signs in and out work until ctx ends or
