@@ -204,11 +204,7 @@ func TestInterrupted(t *testing.T) {
 			if c := report.Tokens; c.New == 0 || c.Same == 0 || c.New+c.Same != n {
 				t.Errorf("tokens: %+v", c)
 			}
-			for i := range n {
-				if !x.holds(x.db, tokenOf(i)) {
-					t.Fatalf("token %d is missing", i)
-				}
-			}
+			x.wantTokens(n)
 		})
 	}
 }

@@ -86,11 +86,7 @@ func TestInterruptedAnywhere(t *testing.T) {
 			if report.Users != want || report.Tokens != want || report.Accounts != (fastapiusers.Counts{Read: n / 2, Same: n / 2}) {
 				t.Errorf("%+v", report)
 			}
-			for i := range n {
-				if !x.holds(x.db, tokenOf(i)) {
-					t.Fatalf("token %d is missing", i)
-				}
-			}
+			x.wantTokens(n)
 		})
 	}
 }

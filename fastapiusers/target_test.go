@@ -126,6 +126,16 @@ func (x *target) holds(sessions usher.SessionStore, token string) bool {
 	return err == nil
 }
 
+// wantTokens fails the test unless the first n of fill's tokens have sessions.
+func (x *target) wantTokens(n int) {
+	x.t.Helper()
+	for i := range n {
+		if !x.holds(x.db, tokenOf(i)) {
+			x.t.Fatalf("token %d is missing", i)
+		}
+	}
+}
+
 // reasons are those of the problems, by user.
 func (x *target) reasons() map[string]string {
 	reasons := map[string]string{}
