@@ -25,7 +25,7 @@ func (s *Store[U]) Denied(ctx context.Context, session string) (denied bool, err
 	}
 	defer leave()
 	hash := deniedHash(session)
-	err = s.queryRow(ctx, &s.statements.used, hash[:]).Scan(&denied)
+	err = s.readRow(ctx, &s.statements.used, []any{hash[:]}, &denied)
 	return denied, wrap("read deny-list", err)
 }
 

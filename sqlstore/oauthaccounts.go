@@ -21,7 +21,7 @@ func (s *Store[U]) OAuthAccount(ctx context.Context, provider, accountID string)
 	}
 	defer leave()
 	var a usher.OAuthAccount
-	switch err := s.queryRow(ctx, &s.statements.oauthAccount, provider, accountID).Scan(oauthAccountTargets(&a)...); {
+	switch err := s.readRow(ctx, &s.statements.oauthAccount, []any{provider, accountID}, oauthAccountTargets(&a)...); {
 	case errors.Is(err, sql.ErrNoRows):
 		return usher.OAuthAccount{}, usher.ErrNotFound
 	case err != nil:

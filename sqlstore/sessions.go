@@ -53,7 +53,7 @@ func (s *Store[U]) ReadSession(ctx context.Context, token usher.TokenHash) (ushe
 	var x usher.Session
 	u := new(U)
 	targets := s.plan.targets(append(make([]any, 0, 10+len(s.plan.custom)), (*packedSession)(&x)), u)
-	switch err := s.queryRow(ctx, &s.statements.readSession, token[:]).Scan(targets...); {
+	switch err := s.readRow(ctx, &s.statements.readSession, []any{token[:]}, targets...); {
 	case errors.Is(err, sql.ErrNoRows):
 		return usher.Session{}, nil, usher.ErrNotFound
 	case err != nil:

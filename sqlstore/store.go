@@ -27,13 +27,13 @@ import (
 	"usher"
 )
 
-// patience is how long an operation may take whose context has no deadline.
+// patience is how long an operation may take.
 const patience = 5 * time.Second
 
 // Store keeps users, sessions, accounts at providers and mail that waits. It is
 // an usher.UserStore[U], SessionStore, OneTimeStore, OAuthAccountStore, Outbox
-// and Transactor, and safe for concurrent use. An operation whose context has no
-// deadline fails after 5 seconds.
+// and Transactor, and safe for concurrent use. An operation that takes 5 seconds
+// fails.
 type Store[U any] struct {
 	plan        plan[U]
 	syntax      syntax
@@ -99,7 +99,7 @@ func (s *Store[U]) Ping(ctx context.Context) error {
 	ctx, leave, err := s.lookup(ctx)
 	if err == nil {
 		var anybody bool
-		err = s.queryRow(ctx, &s.statements.ping).Scan(&anybody)
+		err = s.readRow(ctx, &s.statements.ping, nil, &anybody)
 		leave()
 	}
 	return wrap("ping", err)
@@ -155,9 +155,9 @@ func (s *Store[U]) leave() {
 	}
 }
 
-// limit gives a context a deadline if it has none, so that nothing hangs.
+// limit gives an operation its deadline, so that nothing hangs.
 func (s *Store[U]) limit(ctx context.Context) (context.Context, context.CancelFunc) {
-	if _, limited := ctx.Deadline(); limited {
+	if deadline, limited := ctx.Deadline(); limited && time.Until(deadline) <= patience {
 		return ctx, func() {}
 	}
 	return context.WithTimeout(ctx, patience)
@@ -194,7 +194,8 @@ func (s *Store[U]) list(ctx context.Context, query func(context.Context) (*sql.R
 	}
 	ctx, cancel := s.limit(ctx)
 	defer cancel()
-	rows, err := query(ctx)
+	var rows *sql.Rows
+	err := s.retry(ctx, func() (err error) { rows, err = query(ctx); return err })
 	if err != nil {
 		return err
 	}

@@ -61,6 +61,9 @@ func TestLockedByAnother(t *testing.T) {
 	defer cancel()
 	takes("deadline", short, 100*time.Millisecond, 2*time.Second)
 	takes("no deadline", t.Context(), 4*time.Second, 8*time.Second)
+	long, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	takes("long deadline", long, 4*time.Second, 8*time.Second)
 
 	run(t, another, `ROLLBACK`)
 	if err := store.DestroySession(t.Context(), usher.HashToken("token")); err != nil {

@@ -3,6 +3,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"math/rand/v2"
 	"time"
@@ -11,7 +12,8 @@ import (
 // InTx implements usher.Transactor: every method of the store that f calls with
 // the context it is given takes part in the transaction, those that read too.
 // InTx returns f's error as it is; it takes everything back also when f panics.
-// A context without a deadline ends 5 seconds after the beginning. If the database
+// The context ends 5 seconds after the beginning: for what takes longer, begin a
+// transaction and use WithTx. If the database
 // ends the transaction because it stands in the way of another (a deadlock), f is
 // called again, up to ten times: it should do nothing that cannot be repeated.
 //
@@ -60,11 +62,14 @@ func (s *Store[U]) inTx(ctx context.Context, f func(ctx context.Context) error) 
 	return wrap("commit", err)
 }
 
-// retry calls f up to ten times while it loses against other transactions.
+// retry calls f up to ten times while it loses against other transactions, or is
+// given connections that broke in other hands. database/sql goes on to the next
+// connection too, but not often enough when many clients go away. Within a
+// transaction there is nothing to repeat but all of it.
 func (s *Store[U]) retry(ctx context.Context, f func() error) error {
 	for n := 1; ; n++ {
 		err := f()
-		if err == nil || n == 10 || !s.syntax.again(err) {
+		if err == nil || n == 10 || s.Tx(ctx) != nil || !errors.Is(err, driver.ErrBadConn) && !s.syntax.again(err) {
 			return err
 		}
 		select {
@@ -92,11 +97,12 @@ func (s *Store[U]) Tx(ctx context.Context) *sql.Tx {
 
 // The statements of the store run in the transaction of ctx, if there is one.
 
-func (s *Store[U]) queryRow(ctx context.Context, st *statement, args ...any) *sql.Row {
+// readRow scans the one row of a query. Its error is sql.ErrNoRows if there is none.
+func (s *Store[U]) readRow(ctx context.Context, st *statement, key []any, targets ...any) error {
 	if tx := s.Tx(ctx); tx != nil {
-		return tx.QueryRowContext(ctx, st.text, args...)
+		return tx.QueryRowContext(ctx, st.text, key...).Scan(targets...)
 	}
-	return st.prepared.QueryRowContext(ctx, args...)
+	return s.retry(ctx, func() error { return st.prepared.QueryRowContext(ctx, key...).Scan(targets...) })
 }
 
 func (s *Store[U]) query(ctx context.Context, st *statement, args ...any) (*sql.Rows, error) {

@@ -37,7 +37,7 @@ func (s *Store[U]) oneUser(ctx context.Context, doing string, st *statement, key
 	}
 	defer leave()
 	u := new(U)
-	switch err := s.queryRow(ctx, st, key).Scan(s.plan.targets(nil, u)...); {
+	switch err := s.readRow(ctx, st, []any{key}, s.plan.targets(nil, u)...); {
 	case errors.Is(err, sql.ErrNoRows):
 		return nil, usher.ErrNotFound
 	case err != nil:
@@ -113,7 +113,9 @@ func (s *Store[U]) numberOf(ctx context.Context, id usher.ID) (usher.ID, error) 
 		return id, nil
 	}
 	var number int64
-	err := s.within(ctx, s.write).QueryRowContext(ctx, s.syntax.rebind(query), args...).Scan(&number)
+	err := s.retry(ctx, func() error {
+		return s.within(ctx, s.write).QueryRowContext(ctx, s.syntax.rebind(query), args...).Scan(&number)
+	})
 	if id == "" {
 		id = usher.ID(strconv.FormatInt(number, 10))
 	}
