@@ -108,6 +108,10 @@ type Config[U any] struct {
 	MaxBodyBytes int64
 	// BodyTimeout is how long a client may take to send a body; 0 means 10 s.
 	BodyTimeout time.Duration
+	// RequestTimeout is how long usher's own routes may take, with the hooks they
+	// call: then their context ends, and what is not done is answered 503. 0 means
+	// 10 s.
+	RequestTimeout time.Duration
 	// Logger gets every event and every failure, never a secret; nil means
 	// slog.Default().
 	Logger *slog.Logger
@@ -149,6 +153,9 @@ func (c Config[U]) withDefaults() (Config[U], error) {
 	}
 	if c.BodyTimeout == 0 {
 		c.BodyTimeout = 10 * time.Second
+	}
+	if c.RequestTimeout == 0 {
+		c.RequestTimeout = 10 * time.Second
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -219,8 +226,8 @@ func (c Config[U]) validate() error {
 	if c.MaxBodyBytes < 0 {
 		faults = append(faults, errors.New("usher: MaxBodyBytes is negative"))
 	}
-	if c.BodyTimeout < 0 {
-		faults = append(faults, errors.New("usher: BodyTimeout is negative"))
+	if c.BodyTimeout < 0 || c.RequestTimeout < 0 {
+		faults = append(faults, errors.New("usher: BodyTimeout or RequestTimeout is negative"))
 	}
 	if err := c.PasswordPolicy.validate(); err != nil {
 		faults = append(faults, err)

@@ -36,7 +36,7 @@ func TestS_B10_NewNamesEveryFault(t *testing.T) {
 		},
 		VerifyLifetime: -1,
 		MaxBodyBytes:   -1,
-		BodyTimeout:    -1,
+		RequestTimeout: -1,
 		PasswordPolicy: usher.PasswordPolicy{MinLength: -1},
 		TrustedOrigins: []string{"https://app.example.com", "app.example.com", "https://app.example.com/path", "null", "https://", ""},
 	})
@@ -60,7 +60,7 @@ func TestS_B10_NewNamesEveryFault(t *testing.T) {
 		"usher: ResetSecret: the secret has only 2 different bytes",
 		"VerifyLifetime or ResetLifetime is negative",
 		"MaxBodyBytes is negative",
-		"BodyTimeout is negative",
+		"RequestTimeout is negative",
 		"PasswordPolicy: MinLength -1",
 		`trusted origin: invalid origin "app.example.com": scheme is required`,
 		`trusted origin: invalid origin "https://app.example.com/path"`,

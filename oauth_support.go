@@ -3,6 +3,7 @@ package usher
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // What a package needs that brings another way to sign in, such as usher/oauth.
@@ -20,6 +21,9 @@ func (b Backend) Ambient() bool { return isAmbient(b.Transport) }
 // Emit ends a flow of another package as those of this one end: the event is
 // logged and handed to Hooks.OnEvent. It sets e.Time.
 func (a *Auth[U]) Emit(ctx context.Context, e Event) { a.emit(ctx, e) }
+
+// RequestTimeout is how long a route may take, as configured.
+func (a *Auth[U]) RequestTimeout() time.Duration { return a.config.RequestTimeout }
 
 // CheckSecret reports a secret that somebody could guess: shorter than 32 bytes,
 // a sample from a documentation, or hardly random.

@@ -1,6 +1,7 @@
 package usher
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -108,7 +109,9 @@ func (a *Auth[U]) serve(routes []route) http.Handler {
 			a.Refuse(w, r, ErrCrossOrigin)
 			return
 		}
-		if err := routes[i].handle(w, r); err != nil {
+		ctx, cancel := context.WithTimeout(r.Context(), a.config.RequestTimeout)
+		defer cancel()
+		if err := routes[i].handle(w, r.WithContext(ctx)); err != nil {
 			a.Refuse(w, r, err)
 		}
 	})

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -164,6 +165,89 @@ func TestSlowWorkIsNoSlowBody(t *testing.T) {
 		c.want(t, 201)
 		time.Sleep(2 * bodyTimeout) // idle
 	}
+}
+
+// frozen is a user store that answers nobody while it is set.
+type frozen struct {
+	usher.UserStore[User]
+	set atomic.Bool
+}
+
+func (f *frozen) wait(ctx context.Context) error {
+	if !f.set.Load() {
+		return nil
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (f *frozen) UserByID(ctx context.Context, id usher.ID) (*User, error) {
+	if err := f.wait(ctx); err != nil {
+		return nil, err
+	}
+	return f.UserStore.UserByID(ctx, id)
+}
+
+func (f *frozen) UserByEmail(ctx context.Context, key string) (*User, error) {
+	if err := f.wait(ctx); err != nil {
+		return nil, err
+	}
+	return f.UserStore.UserByEmail(ctx, key)
+}
+
+func (f *frozen) CreateUser(ctx context.Context, u *User) error {
+	if err := f.wait(ctx); err != nil {
+		return err
+	}
+	return f.UserStore.CreateUser(ctx, u)
+}
+
+func (f *frozen) ListUsers(ctx context.Context, q usher.UserQuery) ([]*User, error) {
+	if err := f.wait(ctx); err != nil {
+		return nil, err
+	}
+	return f.UserStore.ListUsers(ctx, q)
+}
+
+// All that one request needs may take RequestTimeout, whatever it waits for (P6,
+// F13, F15).
+func TestP6_RequestTimeout(t *testing.T) {
+	t.Parallel()
+	users := &frozen{}
+	s := newSite(t, configured(func(c *usher.Config[User]) {
+		c.RequestTimeout = 200 * time.Millisecond
+		users.UserStore, c.Store = c.Store, users
+		c.Hooks.BeforeRegister = func(ctx context.Context, u *User) error {
+			if u.Email == "slow-hook@example.com" {
+				<-ctx.Done()
+			}
+			return ctx.Err()
+		}
+	}))
+	s.add(t, "ann@example.com")
+	header := s.signedIn(t, "jwt", "ann@example.com")
+	users.set.Store(true)
+	var done sync.WaitGroup
+	send := func(request string, body any) {
+		done.Go(func() {
+			method, path, _ := strings.Cut(request, " ")
+			start := time.Now()
+			s.send(t, method, path, body, header).wantUnavailable(t)
+			if took := time.Since(start); took > 5*time.Second {
+				t.Errorf("%s: answered after %v", request, took)
+			}
+		})
+	}
+	send("GET /users/me", nil)
+	send("PATCH /users/me", map[string]any{"is_verified": true})
+	send("GET /users", nil)
+	send("POST /auth/register", map[string]any{"email": "bob@example.com", "password": "correct horse"})
+	send("POST /auth/register", map[string]any{"email": "slow-hook@example.com", "password": "correct horse"})
+	send("POST /auth/forgot-password", map[string]any{"email": "ann@example.com"})
+	send("POST /auth/request-verify-token", map[string]any{"email": "ann@example.com"})
+	done.Wait()
+	users.set.Store(false)
+	s.wantAlive(t, "afterwards", header, true)
 }
 
 // Clients that leave, at whatever moment, leave nothing behind (P7, F17). Not in

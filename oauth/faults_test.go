@@ -133,6 +133,29 @@ func TestUserInfoValues(t *testing.T) {
 	}
 }
 
+// TestP6_RequestTimeout: what a sign-in needs beside the provider may take
+// RequestTimeout.
+func TestP6_RequestTimeout(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, options{
+		auth: func(c *usher.Config[User]) {
+			c.RequestTimeout = 100 * time.Millisecond
+			c.Hooks.BeforeRegister = func(ctx context.Context, _ *User) error { <-ctx.Done(); return ctx.Err() }
+		},
+		oauth: func(_ *site, c *oauth.Config[User]) { c.ProviderTimeout = 2 * time.Second },
+	})
+	s.provider.SetUser(ushertest.ProviderUser{ID: "1", Email: "ann@example.com"})
+	b := s.browser()
+	callback := b.consent(t, "/auth/fake")
+	began := time.Now()
+	if a := b.get(t, callback); a.StatusCode != 503 || a.Header.Get("Retry-After") == "" || s.userCount(t) != 0 {
+		t.Errorf("%s with Retry-After %q, %d users", a.Status, a.Header.Get("Retry-After"), s.userCount(t))
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("took %v", took)
+	}
+}
+
 // TestF35_NewUserFails: whatever NewUser does is no 500, and leaves no user.
 func TestF35_NewUserFails(t *testing.T) {
 	t.Parallel()

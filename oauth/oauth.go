@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -115,7 +116,9 @@ func (o *OAuth[U]) serve(methods map[string]handler) http.Handler {
 			o.auth.Refuse(w, r, usher.ErrMethodNotAllowed)
 			return
 		}
-		if err := handle(w, r); err != nil {
+		ctx, cancel := context.WithTimeout(r.Context(), o.config.ProviderTimeout+o.auth.RequestTimeout())
+		defer cancel()
+		if err := handle(w, r.WithContext(ctx)); err != nil {
 			o.auth.Refuse(w, r, err)
 		}
 	})

@@ -79,6 +79,7 @@ func (c Config) library(secret []byte, s stores) (usher.Config[User], []error) {
 		ClientIP:       c.clientIP(),
 		MaxBodyBytes:   max(c.Limits.MaxBodyBytes, 0),
 		BodyTimeout:    max(c.Limits.ReadTimeout, 0),
+		RequestTimeout: max(c.Limits.RequestTimeout, 0),
 	}
 	if profile != nil {
 		library.SetFields = profile.set

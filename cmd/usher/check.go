@@ -91,6 +91,7 @@ func (c Config) checkLimits() error {
 	}{
 		{"limits.read_header_timeout", c.Limits.ReadHeaderTimeout},
 		{"limits.read_timeout", c.Limits.ReadTimeout},
+		{"limits.request_timeout", c.Limits.RequestTimeout},
 		{"limits.write_timeout", c.Limits.WriteTimeout},
 		{"limits.idle_timeout", c.Limits.IdleTimeout},
 		{"shutdown_timeout", c.Shutdown},
@@ -98,6 +99,9 @@ func (c Config) checkLimits() error {
 		if limit.value <= 0 {
 			faults = append(faults, fmt.Errorf("%s: has to be more than 0", limit.key))
 		}
+	}
+	if c.Limits.WriteTimeout > 0 && c.Limits.WriteTimeout <= c.Limits.RequestTimeout {
+		faults = append(faults, errors.New("limits.write_timeout: has to be more than limits.request_timeout, or the last answers are cut off"))
 	}
 	if c.Limits.MaxBodyBytes <= 0 {
 		faults = append(faults, errors.New("limits.max_body_bytes: has to be more than 0"))

@@ -130,6 +130,7 @@ type LimitsConfig struct {
 	MaxHeaderBytes    int           `yaml:"max_header_bytes"`
 	ReadHeaderTimeout time.Duration `yaml:"read_header_timeout"`
 	ReadTimeout       time.Duration `yaml:"read_timeout"`
+	RequestTimeout    time.Duration `yaml:"request_timeout"`
 	WriteTimeout      time.Duration `yaml:"write_timeout"`
 	IdleTimeout       time.Duration `yaml:"idle_timeout"`
 }
@@ -151,6 +152,7 @@ func defaultConfig() Config {
 			MaxHeaderBytes:    32 << 10,
 			ReadHeaderTimeout: 5 * time.Second,
 			ReadTimeout:       10 * time.Second,
+			RequestTimeout:    10 * time.Second,
 			WriteTimeout:      30 * time.Second,
 			IdleTimeout:       time.Minute,
 		},
