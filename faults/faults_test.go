@@ -70,7 +70,7 @@ func faults() []fault {
 		{"F14 Redis resets", postgres, outage(resets(toRedis))},
 		{"F15 PostgreSQL slow", postgres, run(weathers(toDatabase, slow()...))},
 		{"F15 MariaDB slow", mariaDB, run(weathers(toDatabase, slow()...))},
-		{"F16 Redis slow and sliced", postgres, run(weathers(toRedis, weather{slice: true}, weather{latency: 1500 * time.Millisecond, jitter: time.Second, slice: true}))},
+		{"F16 Redis slow and sliced", postgres, over(20_000, run(weathers(toRedis, weather{slice: true}, weather{latency: 1500 * time.Millisecond, jitter: time.Second, slice: true})))},
 		{"F17 clients go away", postgres, run((*world).goAway)},
 		{"F17 clients go away, MariaDB", mariaDB, run((*world).goAway)},
 		{"F18 connections exhausted", exhausted, outage((*world).exhaust)},
@@ -95,6 +95,18 @@ func outage(inject func(*world) int) func(*world) row {
 		r := run(inject)(w)
 		if r.unavailable+r.unanswered == 0 {
 			r.struck = 0
+		}
+		return r
+	}
+}
+
+// over is a fault that shows something only over many answers: that many in a
+// minute of it.
+func over(answers float64, run func(*world) row) func(*world) row {
+	return func(w *world) row {
+		r := run(w)
+		if got := r.requests - r.unavailable - r.unanswered; float64(got) < answers*w.bench.later.Minutes() {
+			w.t.Errorf("%d answers show too little, want %.0f in a minute", got, answers)
 		}
 		return r
 	}
