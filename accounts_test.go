@@ -35,7 +35,7 @@ func TestDefect_A_RegisterOneAddress(t *testing.T) {
 	s := newSite(t)
 	var welcomes atomic.Int32
 	auth, err := usher.New(usher.Config[User]{
-		Store: s.db, Passwords: s.hasher, Logger: s.log.logger(), Backends: []usher.Backend{{Name: "db", Transport: usher.Bearer{}, Strategy: s.db.Sessions(0)}},
+		Store: s.db, Passwords: s.hasher, Logger: s.log.Logger(), Backends: []usher.Backend{{Name: "db", Transport: usher.Bearer{}, Strategy: s.db.Sessions(0)}},
 		Hooks: usher.Hooks[User]{AfterRegister: func(context.Context, *User) { welcomes.Add(1) }},
 	})
 	if err != nil {

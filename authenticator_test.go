@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"usher"
+	"usher/internal/testlog"
 )
 
 // tokens is a strategy whose tokens mean what the map says: a
@@ -64,12 +65,12 @@ type trio struct {
 	off, gone *User // inactive, deleted
 	unproven  *User // not verified
 	super     *User
-	log       *logBuffer
+	log       *testlog.Buffer
 }
 
 func newTrio(t *testing.T, change ...func(*usher.Config[User])) *trio {
 	t.Helper()
-	x := &trio{store: newMemory(), a: tokens{}, b: tokens{}, c: tokens{}, log: &logBuffer{}}
+	x := &trio{store: newMemory(), a: tokens{}, b: tokens{}, c: tokens{}, log: &testlog.Buffer{}}
 	add := func(email string, change func(*User)) *User {
 		u := person(t, email)
 		if change != nil {
@@ -83,7 +84,7 @@ func newTrio(t *testing.T, change ...func(*usher.Config[User])) *trio {
 	x.super = add("super@example.com", func(u *User) { u.IsSuperuser = true })
 	x.gone = &User{User: usher.User{ID: usher.NewID(), IsActive: true, IsSuperuser: true, IsVerified: true}}
 	x.Auth = newAuth(t, x.store, append([]func(*usher.Config[User]){func(c *usher.Config[User]) {
-		c.Logger = x.log.logger()
+		c.Logger = x.log.Logger()
 		c.Backends = []usher.Backend{
 			{Name: "a", Transport: inScriptHeader{"A"}, Strategy: x.a},
 			{Name: "b", Transport: inScriptHeader{"B"}, Strategy: x.b},

@@ -1,7 +1,6 @@
 package usher_test
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"log/slog"
@@ -58,28 +57,6 @@ func hashOf(t testing.TB, plain string) string {
 		t.Fatal(err)
 	}
 	return hash
-}
-
-// logBuffer is a log that a test can read while others write it.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-func (l *logBuffer) logger() *slog.Logger {
-	return slog.New(slog.NewJSONHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 // newAuth returns an Auth over the store with weak passwords and no log, changed

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"usher"
+	"usher/internal/testlog"
 	"usher/ushertest"
 )
 
@@ -23,14 +24,14 @@ type house struct {
 	store  *memory
 	ann    *User
 	clock  *ushertest.Clock
-	log    *logBuffer
+	log    *testlog.Buffer
 	mu     sync.Mutex
 	events []usher.Event
 }
 
 func newHouse(t testing.TB, change ...func(*usher.Config[User])) *house {
 	t.Helper()
-	x := &house{store: newMemory(), clock: ushertest.NewClock(epoch), log: &logBuffer{}}
+	x := &house{store: newMemory(), clock: ushertest.NewClock(epoch), log: &testlog.Buffer{}}
 	x.ann = x.store.add(t, person(t, "Ann@example.com"))
 	x.Auth = newAuth(t, x.store, append([]func(*usher.Config[User]){func(c *usher.Config[User]) {
 		sessions := usher.Sessions{Store: x.store, Now: x.clock.Now}
@@ -39,7 +40,7 @@ func newHouse(t testing.TB, change ...func(*usher.Config[User])) *house {
 			{Name: "bearer", Transport: usher.Bearer{}, Strategy: sessions},
 			{Name: "jwt", Transport: usher.Bearer{}, Strategy: &usher.JWT{Keys: []usher.Key{usher.SecretKey("", secret)}, Now: x.clock.Now}},
 		}
-		c.Logger, c.Now = x.log.logger(), x.clock.Now
+		c.Logger, c.Now = x.log.Logger(), x.clock.Now
 		c.Hooks.OnEvent = func(_ context.Context, e usher.Event) {
 			x.mu.Lock()
 			defer x.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"usher"
+	"usher/internal/testlog"
 	"usher/sqlstore/sqlite"
 )
 
@@ -67,9 +68,9 @@ func TestValidateOfTheUserType(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	log := &logBuffer{}
+	log := &testlog.Buffer{}
 	auth, err := usher.New(usher.Config[vetted]{
-		Store: db, Passwords: newWeakPasswords(), Logger: log.logger(),
+		Store: db, Passwords: newWeakPasswords(), Logger: log.Logger(),
 		Backends: []usher.Backend{{Name: "db", Transport: usher.Bearer{}, Strategy: db.Sessions(0)}},
 	})
 	if err != nil {

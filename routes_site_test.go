@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"usher"
+	"usher/internal/testlog"
 	"usher/internal/testservices"
 	"usher/password"
 	"usher/redisstore"
@@ -39,7 +40,7 @@ type site struct {
 	keys   func(t testing.TB) string // everything that redis holds
 	hasher *password.Hasher          // its own: tests count what it does
 	jwt    *usher.JWT
-	log    *logBuffer
+	log    *testlog.Buffer
 	events *eventLog
 	client *http.Client
 }
@@ -143,7 +144,7 @@ func newSite(t testing.TB, options ...siteOption) *site {
 
 func newSiteOn(t testing.TB, on engine, options ...siteOption) *site {
 	t.Helper()
-	s := &site{log: &logBuffer{}, events: &eventLog{}, hasher: newWeakPasswords()}
+	s := &site{log: &testlog.Buffer{}, events: &eventLog{}, hasher: newWeakPasswords()}
 	var err error
 	if s.db, err = on(t, s); err != nil {
 		t.Fatal(err)
@@ -155,7 +156,7 @@ func newSiteOn(t testing.TB, on engine, options ...siteOption) *site {
 		Store:     s.db,
 		Secret:    linkSecret,
 		Passwords: s.hasher,
-		Logger:    s.log.logger(),
+		Logger:    s.log.Logger(),
 		Backends: []usher.Backend{
 			{Name: "jwt", Transport: usher.Bearer{}, Strategy: s.jwt},
 			{Name: "cookie-jwt", Transport: usher.Cookie{Name: "ck_jwt"}, Strategy: s.jwt},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"usher"
+	"usher/internal/testlog"
 	"usher/ushertest"
 )
 
@@ -253,9 +254,9 @@ func TestRun(t *testing.T) {
 	write(t, strategy)
 	clock.Advance(2 * time.Hour)
 	store.fail("SweepSessions", errOutage)
-	log := &logBuffer{}
+	log := &testlog.Buffer{}
 	auth := newAuth(t, store, func(c *usher.Config[User]) {
-		c.Backends, c.Logger = []usher.Backend{{Name: "a", Transport: usher.Bearer{}, Strategy: strategy}}, log.logger()
+		c.Backends, c.Logger = []usher.Backend{{Name: "a", Transport: usher.Bearer{}, Strategy: strategy}}, log.Logger()
 	})
 	// run runs until done says so.
 	run := func(done func() bool) {

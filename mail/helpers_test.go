@@ -1,7 +1,6 @@
 package mail_test
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -20,6 +19,7 @@ import (
 	"time"
 
 	"usher"
+	"usher/internal/testlog"
 	"usher/mail"
 	"usher/ushertest"
 )
@@ -155,7 +155,7 @@ type setup struct {
 	tokens *tokens
 	sink   *ushertest.MailSink
 	clock  *ushertest.Clock
-	log    *logBuffer
+	log    *testlog.Buffer
 	config mail.Config
 }
 
@@ -163,7 +163,7 @@ func newSetup(t *testing.T) *setup {
 	t.Parallel()
 	s := &setup{
 		T: t, outbox: &outbox{}, tokens: &tokens{}, sink: &ushertest.MailSink{},
-		clock: ushertest.NewClock(start), log: &logBuffer{},
+		clock: ushertest.NewClock(start), log: &testlog.Buffer{},
 	}
 	s.config = mail.Config{
 		Outbox: s.outbox, Tokens: s.tokens, Mailer: s.sink,
@@ -245,24 +245,6 @@ func (s *setup) holdsNoSecret(secrets ...string) {
 			s.Errorf("the log holds a secret: %s", s.log)
 		}
 	}
-}
-
-// logBuffer is a bytes.Buffer for several at once.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // eventually waits until something is so.

@@ -3,29 +3,11 @@ package oauth_test
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 	"time"
 
 	"usher"
 )
-
-type logBuffer struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
 
 type events struct {
 	mu  sync.Mutex

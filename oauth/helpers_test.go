@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"usher"
+	"usher/internal/testlog"
 	"usher/oauth"
 	"usher/password"
 	"usher/sqlstore"
@@ -40,7 +41,7 @@ type site struct {
 	auth      *usher.Auth[User]
 	oauth     *oauth.OAuth[User]
 	server    *httptest.Server
-	log       *logBuffer
+	log       *testlog.Buffer
 	events    *events
 	accounts  *faultyAccounts
 	once      *faultyOnce
@@ -55,7 +56,7 @@ type options struct {
 
 func newSite(t testing.TB, o options) *site {
 	t.Helper()
-	s := &site{provider: ushertest.NewFakeProvider(t), log: &logBuffer{}, events: &events{}}
+	s := &site{provider: ushertest.NewFakeProvider(t), log: &testlog.Buffer{}, events: &events{}}
 	var err error
 	if o.on == nil {
 		o.on = inMemory

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -13,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"usher/internal/testlog"
 )
 
 // testConfig is the default configuration with cheap hashes, in a directory of
@@ -31,7 +32,7 @@ type booted struct {
 	t    testing.TB
 	url  string
 	addr string
-	log  *logBuffer
+	log  *testlog.Buffer
 	// mails is the folder of the mailer.
 	mails string
 	// stop asks the server to stop and returns what serve returned.
@@ -41,7 +42,7 @@ type booted struct {
 // boot starts the server as `usher serve` does, and stops it with the test.
 func boot(t testing.TB, c Config) *booted {
 	t.Helper()
-	log := &logBuffer{}
+	log := &testlog.Buffer{}
 	c = c.withDefaults()
 	s, err := openServer(t.Context(), c, c.Log.logger(log))
 	if err != nil {
@@ -65,24 +66,6 @@ func boot(t testing.TB, c Config) *booted {
 	})
 	t.Cleanup(func() { _ = stop() })
 	return &booted{t: t, url: "http://" + ln.Addr().String(), addr: ln.Addr().String(), log: log, mails: c.Mail.Folder, stop: stop}
-}
-
-// logBuffer is a log that can be read while it is written.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // answer is a response with its body.

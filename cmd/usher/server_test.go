@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"usher/internal/testlog"
 )
 
 func TestSignInWithCookieAndJWT(t *testing.T) {
@@ -131,7 +133,7 @@ func TestHealth(t *testing.T) {
 func TestReadyzNamesADatabaseThatIsAway(t *testing.T) {
 	t.Parallel()
 	c := testConfig(t).withDefaults()
-	s, err := openServer(t.Context(), c, c.Log.logger(&logBuffer{}))
+	s, err := openServer(t.Context(), c, c.Log.logger(&testlog.Buffer{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +155,7 @@ func TestReadyzNamesADatabaseThatIsAway(t *testing.T) {
 
 func TestPanicIsA500(t *testing.T) {
 	t.Parallel()
-	log := &logBuffer{}
+	log := &testlog.Buffer{}
 	c := testConfig(t)
 	s := &server{config: c, log: c.Log.logger(log)}
 	w := httptest.NewRecorder()
@@ -170,7 +172,7 @@ func TestPanicIsA500(t *testing.T) {
 func TestPanicAfterTheAnswerBeganAbortsIt(t *testing.T) {
 	t.Parallel()
 	c := testConfig(t)
-	s := &server{config: c, log: c.Log.logger(&logBuffer{})}
+	s := &server{config: c, log: c.Log.logger(&testlog.Buffer{})}
 	web := httptest.NewServer(s.observe(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte("half"))
 		_ = http.NewResponseController(w).Flush()
@@ -256,7 +258,7 @@ func TestDatabaseThatCannotBeOpened(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Database = "sqlite:" + file
-	_, err := openServer(t.Context(), c.withDefaults(), c.Log.logger(&logBuffer{}))
+	_, err := openServer(t.Context(), c.withDefaults(), c.Log.logger(&testlog.Buffer{}))
 	if err == nil || !strings.Contains(err.Error(), file) {
 		t.Errorf("got %v", err)
 	}
