@@ -107,34 +107,28 @@ func refuseNewer(versions map[int64]bool, migrations []migration) error {
 	return nil
 }
 
-// checkVersion refuses a schema that is newer than this program, of which the
-// tables alone do not tell. It is no error that the table of the versions is
-// missing: the application may have its own way to migrate.
-func checkVersion(ctx context.Context, db *sql.DB, d Dialect, y syntax) error {
-	migrations, err := migrationsOf(d, y)
-	if err != nil {
-		return err
-	}
-	versions, err := versionsThere(ctx, db, y)
-	if err == nil {
-		err = refuseNewer(versions, migrations)
-	}
-	return wrap("look at table "+versionTable, err)
-}
-
-// upToDate tells whether all migrations are marked as applied.
+// upToDate tells whether all migrations are marked as applied. It refuses a schema
+// that is newer than this program, of which the tables alone do not tell. It is no
+// error that the table of the versions is missing: the application may have its own
+// way to migrate.
 func upToDate(ctx context.Context, db queryer, d Dialect, y syntax) (bool, error) {
 	migrations, err := migrationsOf(d, y)
 	if err != nil {
 		return false, err
 	}
 	versions, err := versionsThere(ctx, db, y)
+	if err == nil {
+		err = refuseNewer(versions, migrations)
+	}
+	if err != nil {
+		return false, fmt.Errorf("look at table %s: %w", versionTable, err)
+	}
 	for _, m := range migrations {
 		if !versions[m.version] {
-			return false, err
+			return false, nil
 		}
 	}
-	return true, err
+	return true, nil
 }
 
 // versionsThere returns which versions are applied, and none if there is no table

@@ -55,7 +55,7 @@ func AddColumns[U any, P usher.UserOf[U]](ctx context.Context, db *sql.DB, d Dia
 func (p *plan[U]) check(ctx context.Context, db *sql.DB, d Dialect, y syntax) error {
 	applied, err := upToDate(ctx, db, d, y)
 	if err != nil {
-		return fmt.Errorf("sqlstore: look at table %s: %w", versionTable, err)
+		return fmt.Errorf("sqlstore: %w", err)
 	}
 	var faults []error
 	var otherIDs error

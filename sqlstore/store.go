@@ -4,9 +4,9 @@
 //
 //	db, err := sqlite.Open[User](ctx, "app.db")
 //
-// [New] takes databases that the application opened. It changes nothing in
-// them; [Migrate] makes and updates usher's tables, and [AddColumns] adds the
-// columns of the application's own fields.
+// [Open] takes databases that the application opened. [Migrate] makes and updates
+// usher's tables, and [AddColumns] adds the columns of the application's own fields;
+// an application that does these itself uses [New], which changes nothing.
 //
 // A field of the user type is kept in a column of the table users as its Go
 // type suggests: strings, booleans, numbers, []byte and time.Time (to the
@@ -32,8 +32,9 @@ const patience = 5 * time.Second
 
 // Store keeps users, sessions, accounts at providers and mail that waits. It is
 // an usher.UserStore[U], SessionStore, OneTimeStore, OAuthAccountStore, Outbox
-// and Transactor, and safe for concurrent use. An operation that takes 5 seconds
-// fails.
+// and Transactor, and safe for concurrent use. An operation fails after 5 seconds,
+// or at the deadline of its context if that is sooner. In a transaction with a
+// deadline that alone counts.
 type Store[U any] struct {
 	plan        plan[U]
 	syntax      syntax
@@ -59,7 +60,7 @@ func New[U any, P usher.UserOf[U]](ctx context.Context, read, write *sql.DB, d D
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(checkVersion(ctx, write, d, y), p.check(ctx, write, d, y)); err != nil {
+	if err := p.check(ctx, write, d, y); err != nil {
 		return nil, err
 	}
 	if err := y.settings(ctx, write); err != nil {
@@ -77,6 +78,18 @@ func New[U any, P usher.UserOf[U]](ctx context.Context, read, write *sql.DB, d D
 		return nil, err
 	}
 	return s, nil
+}
+
+// Open is New in databases that it first gives what they lack: it applies usher's
+// migrations, and adds the columns for the fields of U.
+func Open[U any, P usher.UserOf[U]](ctx context.Context, read, write *sql.DB, d Dialect, options ...Option) (*Store[U], error) {
+	if _, err := Migrate(ctx, write, d, options...); err != nil {
+		return nil, err
+	}
+	if _, err := AddColumns[U, P](ctx, write, d); err != nil {
+		return nil, err
+	}
+	return New[U, P](ctx, read, write, d, options...)
 }
 
 // Close closes the databases. What is called afterwards fails.
@@ -157,7 +170,7 @@ func (s *Store[U]) leave() {
 
 // limit gives an operation its deadline, so that nothing hangs.
 func (s *Store[U]) limit(ctx context.Context) (context.Context, context.CancelFunc) {
-	if deadline, limited := ctx.Deadline(); limited && time.Until(deadline) <= patience {
+	if deadline, limited := ctx.Deadline(); limited && (s.Tx(ctx) != nil || time.Until(deadline) <= patience) {
 		return ctx, func() {}
 	}
 	return context.WithTimeout(ctx, patience)

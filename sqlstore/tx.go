@@ -12,8 +12,7 @@ import (
 // InTx implements usher.Transactor: every method of the store that f calls with
 // the context it is given takes part in the transaction, those that read too.
 // InTx returns f's error as it is; it takes everything back also when f panics.
-// The context ends 5 seconds after the beginning: for what takes longer, begin a
-// transaction and use WithTx. If the database
+// A context without a deadline ends 5 seconds after the beginning. If the database
 // ends the transaction because it stands in the way of another (a deadlock), f is
 // called again, up to ten times: it should do nothing that cannot be repeated.
 //
@@ -36,8 +35,11 @@ func (s *Store[U]) InTx(ctx context.Context, f func(ctx context.Context) error) 
 	if s.Tx(ctx) != nil {
 		return f(ctx)
 	}
-	ctx, cancel := s.limit(ctx)
-	defer cancel()
+	if _, limited := ctx.Deadline(); !limited {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, patience)
+		defer cancel()
+	}
 	return s.retry(ctx, func() error { return s.inTx(ctx, f) })
 }
 

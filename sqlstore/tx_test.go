@@ -138,6 +138,25 @@ func TestInTxCommits(t *testing.T) {
 	})
 }
 
+// Who knows that a transaction takes longer, as an import does, says so.
+func TestInTxKeepsItsDeadline(t *testing.T) {
+	onEach(t, func(t *testing.T, e engine) {
+		store, _ := openOn[Member](t, e)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		want, _ := ctx.Deadline()
+		err := store.InTx(ctx, func(ctx context.Context) error {
+			if got, _ := ctx.Deadline(); !got.Equal(want) {
+				t.Errorf("the deadline is %v, want %v", got, want)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestInTxRollsBack(t *testing.T) {
 	onEach(t, func(t *testing.T, e engine) {
 		store, db := openOn[Member](t, e)

@@ -27,7 +27,8 @@ import (
 // go-sql-driver/mysql, such as tls=true, or that driver's own form
 // (user:password@tcp(host:3306)/name). It applies usher's migrations and adds the
 // columns that the table of users lacks for the fields of U. An application that
-// would rather do these itself, or has a pool of its own, uses sqlstore.New.
+// would rather do these itself uses sqlstore.New, and one that has a pool of its own
+// sqlstore.Open.
 //
 // The parameter pool_max_conns is how many connections are open at most (4 for
 // each processor, and at least 8). timeout, for connecting until the server has let
@@ -47,13 +48,7 @@ func Open[U any, P usher.UserOf[U]](ctx context.Context, address string, options
 			err = errors.Join(fmt.Errorf("open MySQL database: %w", explain(err)), db.Close())
 		}
 	}()
-	if _, err := sqlstore.Migrate(ctx, db, sqlstore.MySQL, options...); err != nil {
-		return nil, err
-	}
-	if _, err := sqlstore.AddColumns[U, P](ctx, db, sqlstore.MySQL); err != nil {
-		return nil, err
-	}
-	return sqlstore.New[U, P](ctx, db, db, sqlstore.MySQL, options...)
+	return sqlstore.Open[U, P](ctx, db, db, sqlstore.MySQL, options...)
 }
 
 func open(ctx context.Context, address string) (*sql.DB, error) {

@@ -25,8 +25,8 @@ import (
 // (postgres://user:password@host:5432/name) or a libpq string (host=… dbname=…)
 // with libpq's parameters and environment variables. It applies usher's migrations
 // and adds the columns that the table of users lacks for the fields of U. An
-// application that would rather do these itself, or has a pool of its own, uses
-// sqlstore.New.
+// application that would rather do these itself uses sqlstore.New, and one that has a
+// pool of its own sqlstore.Open.
 //
 // The parameter pool_max_conns is how many connections are open at most (4 for
 // each processor, and at least 8). connect_timeout is 5 seconds if it is not given.
@@ -43,13 +43,7 @@ func Open[U any, P usher.UserOf[U]](ctx context.Context, address string, options
 			err = errors.Join(fmt.Errorf("open PostgreSQL database: %w", explain(err)), db.Close())
 		}
 	}()
-	if _, err := sqlstore.Migrate(ctx, db, sqlstore.PostgreSQL, options...); err != nil {
-		return nil, err
-	}
-	if _, err := sqlstore.AddColumns[U, P](ctx, db, sqlstore.PostgreSQL); err != nil {
-		return nil, err
-	}
-	return sqlstore.New[U, P](ctx, db, db, sqlstore.PostgreSQL, options...)
+	return sqlstore.Open[U, P](ctx, db, db, sqlstore.PostgreSQL, options...)
 }
 
 func open(ctx context.Context, address string) (*sql.DB, error) {

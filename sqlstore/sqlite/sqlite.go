@@ -76,13 +76,7 @@ func Open[U any, P usher.UserOf[U]](ctx context.Context, path string, options ..
 		}
 		pools = append(pools, read)
 	}
-	if _, err := sqlstore.Migrate(ctx, write, sqlstore.SQLite, options...); err != nil {
-		return nil, err
-	}
-	if _, err := sqlstore.AddColumns[U, P](ctx, write, sqlstore.SQLite); err != nil {
-		return nil, err
-	}
-	return sqlstore.New[U, P](ctx, read, write, sqlstore.SQLite, options...)
+	return sqlstore.Open[U, P](ctx, read, write, sqlstore.SQLite, options...)
 }
 
 // nameOf returns the driver's name for the database at path, with its settings.
