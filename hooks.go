@@ -16,7 +16,8 @@ import (
 // with the change or not at all. It may veto too, and may be called again if the
 // database wants the transaction repeated. An After hook runs when the change is
 // committed and cannot undo it. A hook that panics is logged; a Before or During
-// hook that panics vetoes.
+// hook that panics vetoes. Within a route a hook has what is left of
+// Config.RequestTimeout, and its context ends when the client goes away.
 type Hooks[U any] struct {
 	// BeforeLogin runs when the user has proved who he is and before a token is
 	// made. It may add to a.Data, the application's own fields of the session.
