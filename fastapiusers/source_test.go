@@ -99,9 +99,11 @@ func (s *source) exec(query string, args ...any) {
 	s.t.Helper()
 	switch s.kind {
 	case "postgres":
+		parts := strings.Split(query, "?")
 		for n := range args {
-			query = strings.Replace(query, "?", fmt.Sprintf("$%d", n+1), 1)
+			parts[n] += fmt.Sprintf("$%d", n+1)
 		}
+		query = strings.Join(parts, "")
 	case "mysql":
 		query = strings.ReplaceAll(query, `"`, "`")
 	}

@@ -13,8 +13,9 @@ import (
 // the context it is given takes part in the transaction, those that read too.
 // InTx returns f's error as it is; it takes everything back also when f panics.
 // A context without a deadline ends 5 seconds after the beginning. If the database
-// ends the transaction because it stands in the way of another (a deadlock), f is
-// called again, up to ten times: it should do nothing that cannot be repeated.
+// ends the transaction because it stands in the way of another (a deadlock), or the
+// connection turns out to be broken, f is called again, up to ten times: it should do
+// nothing that cannot be repeated.
 //
 // In PostgreSQL an error of a statement ends the transaction: f must return it.
 // usher.ErrEmailTaken of CreateUser, ErrAlreadyUsed and ErrOAuthAccountTaken do not.
