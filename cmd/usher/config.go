@@ -154,7 +154,7 @@ func defaultConfig() Config {
 			ReadTimeout:       10 * time.Second,
 			RequestTimeout:    10 * time.Second,
 			WriteTimeout:      30 * time.Second,
-			IdleTimeout:       time.Minute,
+			IdleTimeout:       75 * time.Second, // more than the minute of most proxies
 		},
 		Lifetimes: LifetimesConfig{Verify: time.Hour, Reset: time.Hour, DeadMail: 30 * 24 * time.Hour},
 		Shutdown:  10 * time.Second,
