@@ -110,7 +110,8 @@ type Config[U any] struct {
 	BodyTimeout time.Duration
 	// RequestTimeout is how long usher's own routes may take, with the hooks they
 	// call: then their context ends, and what is not done is answered 503. 0 means
-	// 10 s.
+	// 10 s. How long it takes to know who a request is of, in Require and GET
+	// /users/me, the stores bound: ours to 5 s for each look-up.
 	RequestTimeout time.Duration
 	// Logger gets every event and every failure, never a secret; nil means
 	// slog.Default().

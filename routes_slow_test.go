@@ -238,7 +238,6 @@ func TestP6_RequestTimeout(t *testing.T) {
 			}
 		})
 	}
-	send("GET /users/me", nil)
 	send("PATCH /users/me", map[string]any{"is_verified": true})
 	send("GET /users", nil)
 	send("POST /auth/register", map[string]any{"email": "bob@example.com", "password": "correct horse"})
