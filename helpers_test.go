@@ -65,9 +65,10 @@ func hashOf(t testing.TB, plain string) string {
 func newAuth(t testing.TB, store *memory, change ...func(*usher.Config[User])) *usher.Auth[User] {
 	t.Helper()
 	c := usher.Config[User]{
-		Store:     store,
-		Passwords: weakPasswords(),
-		Logger:    slog.New(slog.DiscardHandler),
+		Store:          store,
+		Passwords:      weakPasswords(),
+		RequestTimeout: time.Minute, // the machine may be busy
+		Logger:         slog.New(slog.DiscardHandler),
 		Backends: []usher.Backend{
 			{Name: "cookie", Transport: usher.Cookie{}, Strategy: usher.Sessions{Store: store}},
 			{Name: "bearer", Transport: usher.Bearer{}, Strategy: usher.Sessions{Store: store}},

@@ -153,10 +153,11 @@ func newSiteOn(t testing.TB, on engine, options ...siteOption) *site {
 	rows := s.db.Sessions(sessionLifetime)
 	s.jwt = &usher.JWT{Keys: []usher.Key{usher.SecretKey("", secret)}, Lifetime: sessionLifetime}
 	c := usher.Config[User]{
-		Store:     s.db,
-		Secret:    linkSecret,
-		Passwords: s.hasher,
-		Logger:    s.log.Logger(),
+		Store:          s.db,
+		Secret:         linkSecret,
+		Passwords:      s.hasher,
+		RequestTimeout: time.Minute, // the machine may be busy
+		Logger:         s.log.Logger(),
 		Backends: []usher.Backend{
 			{Name: "jwt", Transport: usher.Bearer{}, Strategy: s.jwt},
 			{Name: "cookie-jwt", Transport: usher.Cookie{Name: "ck_jwt"}, Strategy: s.jwt},

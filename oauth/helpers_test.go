@@ -73,7 +73,7 @@ func newSite(t testing.TB, o options) *site {
 	}
 	sessions := s.db.Sessions(time.Hour)
 	config := usher.Config[User]{
-		Store: s.db, Passwords: passwords, Secret: []byte("e5c2a90b7d4f186380b2f7d5c9e1a46432f0d8b7"),
+		Store: s.db, Passwords: passwords, Secret: []byte("e5c2a90b7d4f186380b2f7d5c9e1a46432f0d8b7"), RequestTimeout: time.Minute,
 		Backends: []usher.Backend{
 			{Name: "cookie", Transport: usher.Cookie{}, Strategy: sessions},
 			{Name: "bearer", Transport: usher.Bearer{}, Strategy: sessions},

@@ -22,6 +22,7 @@ func testConfig(t testing.TB) Config {
 	t.Helper()
 	c := defaultConfig()
 	c.Database = "sqlite:" + filepath.Join(t.TempDir(), "usher.db")
+	c.Limits.RequestTimeout = 25 * time.Second // the machine may be busy
 	c.Log = LogConfig{Level: "debug", Format: "json"}
 	c.Password = PasswordConfig{Argon2: Argon2Config{MemoryKiB: 64, Time: 1, Lanes: 1}, Parallel: 2, InsecureAllowWeak: true}
 	return c

@@ -67,6 +67,7 @@ func newApp(ctx context.Context, s settings) (*app, error) {
 		FastAPIUsersResetTokens:       true,
 		Backends:                      a.backends(),
 		Passwords:                     hasher,
+		RequestTimeout:                2 * time.Minute, // as in the queue
 		MaxBodyBytes:                  1 << 20,
 		PasswordPolicy:                usher.PasswordPolicy{MinLength: 3, InsecureAllowCommon: true},
 		InsecureUpdateWithoutPassword: true,
