@@ -227,8 +227,11 @@ func (c Config[U]) validate() error {
 	if c.MaxBodyBytes < 0 {
 		faults = append(faults, errors.New("usher: MaxBodyBytes is negative"))
 	}
-	if c.BodyTimeout < 0 || c.RequestTimeout < 0 {
-		faults = append(faults, errors.New("usher: BodyTimeout or RequestTimeout is negative"))
+	if c.BodyTimeout < 0 {
+		faults = append(faults, errors.New("usher: BodyTimeout is negative"))
+	}
+	if c.RequestTimeout < 0 {
+		faults = append(faults, errors.New("usher: RequestTimeout is negative"))
 	}
 	if err := c.PasswordPolicy.validate(); err != nil {
 		faults = append(faults, err)

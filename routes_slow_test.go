@@ -202,13 +202,6 @@ func (f *frozen) CreateUser(ctx context.Context, u *User) error {
 	return f.UserStore.CreateUser(ctx, u)
 }
 
-func (f *frozen) ListUsers(ctx context.Context, q usher.UserQuery) ([]*User, error) {
-	if err := f.wait(ctx); err != nil {
-		return nil, err
-	}
-	return f.UserStore.ListUsers(ctx, q)
-}
-
 // All that one request needs may take RequestTimeout, whatever it waits for (P6,
 // F13, F15).
 func TestP6_RequestTimeout(t *testing.T) {

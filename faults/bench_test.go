@@ -52,15 +52,18 @@ func (b *bench) during() time.Duration { return 2 * b.part }
 
 // row is what came of a fault.
 type row struct {
-	fault                                       string
-	struck                                      int
-	requests, answered, unavailable, unanswered int64
-	accounts                                    int
-	recovered, slowest                          time.Duration
-	most                                        vitals
-	goroutines                                  int
-	lost, undone, violations                    int
+	fault                             string
+	struck                            int
+	requests, unavailable, unanswered int64
+	accounts                          int
+	recovered, slowest                time.Duration
+	most                              vitals
+	goroutines                        int
+	lost, undone, violations          int
 }
+
+// answered is how many requests had their answer.
+func (r row) answered() int64 { return r.requests - r.unavailable - r.unanswered }
 
 // report ends a run: it fails if a promise was broken.
 func (b *bench) report(w *world, r row) {
@@ -69,7 +72,6 @@ func (b *bench) report(w *world, r row) {
 	if r.requests == 0 {
 		r.requests, r.unavailable, r.unanswered = w.requests.Load(), w.unavailable.Load(), w.unanswered.Load()
 	}
-	r.answered = r.requests - r.unavailable - r.unanswered
 	r.slowest = time.Duration(w.slowest.Load())
 	r.violations, r.lost, r.undone = len(w.judge.violations), w.judge.lostTotal, w.judge.undoTotal
 	b.mu.Lock()
@@ -120,7 +122,7 @@ func (b *bench) table() string {
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "fault\tstruck\trequests\tanswered\t503\tno answer\taccounts\tback in\tslowest\tmost\tgoroutines\tlost\tundone\tviolations")
 	for _, r := range b.rows {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%.1fs\t%.1fs\t%v\t%d\t%d\t%d\t%d\n", r.fault, r.struck, r.requests, r.answered, r.unavailable, r.unanswered,
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d\t%.1fs\t%.1fs\t%v\t%d\t%d\t%d\t%d\n", r.fault, r.struck, r.requests, r.answered(), r.unavailable, r.unanswered,
 			r.accounts, r.recovered.Seconds(), r.slowest.Seconds(), r.most, r.goroutines, r.lost, r.undone, r.violations)
 	}
 	_ = w.Flush()

@@ -105,8 +105,8 @@ func outage(inject func(*world) int) func(*world) row {
 func over(answers float64, run func(*world) row) func(*world) row {
 	return func(w *world) row {
 		r := run(w)
-		if got := r.requests - r.unavailable - r.unanswered; float64(got) < answers*w.bench.later.Minutes() {
-			w.t.Errorf("%d answers show too little, want %.0f in a minute", got, answers)
+		if float64(r.answered()) < answers*w.bench.later.Minutes() {
+			w.t.Errorf("%d answers show too little, want %.0f in a minute", r.answered(), answers)
 		}
 		return r
 	}

@@ -81,7 +81,7 @@ func newWorld(t testing.TB, b *bench, s setting) *world {
 		t: t, bench: b, starter: newStarter(t), dir: dir, host: ownHost(), secret: crand.Text() + crand.Text(), judge: &judge{redis: s.keeps},
 		limit: limit, settle: settle, mails: newMails(filepath.Join(dir, "mail")),
 		http: &http.Client{
-			// usher closes what is idle for a minute: a POST that comes at this moment would have no answer.
+			// Less than limits.idle_timeout: a POST that met usher's close would have no answer.
 			Transport:     &http.Transport{MaxIdleConnsPerHost: 200, IdleConnTimeout: 30 * time.Second, ResponseHeaderTimeout: 45 * time.Second},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},

@@ -91,70 +91,63 @@ func TestKilledConnections(t *testing.T) {
 // pool, and those who wait for one there do not notice (P6, F17).
 func TestOthersGoAway(t *testing.T) {
 	t.Parallel()
-	onServers(t, func(t *testing.T, store *sqlstore.Store[Member]) {
-		m := newMember(t, store, "a@example.com")
-		newSession(t, store, m.ID, "token", time.Now().Add(time.Hour))
-		calls := []func(context.Context) error{
-			func(ctx context.Context) error { _, err := store.UserByID(ctx, m.ID); return err },
-			func(ctx context.Context) error {
-				_, _, err := store.ReadSession(ctx, usher.HashToken("token"))
-				return err
-			},
-			func(ctx context.Context) error { _, err := store.ListSessions(ctx, m.ID); return err },
-			func(ctx context.Context) error { _, err := store.ListUsers(ctx, usher.UserQuery{Limit: 1}); return err },
-			func(ctx context.Context) error {
-				return store.TouchSession(ctx, usher.HashToken("token"), time.Now(), time.Now().Add(time.Hour))
-			},
-			func(ctx context.Context) error {
-				return store.InTx(ctx, func(ctx context.Context) error { _, err := store.UserByID(ctx, m.ID); return err })
-			},
-		}
-		var over atomic.Bool
-		var gone atomic.Int64
-		var leaving, staying sync.WaitGroup
-		for i := range 30 {
-			leaving.Go(func() {
-				for n := i; !over.Load(); n++ {
-					ctx, cancel := context.WithTimeout(t.Context(), rand.N(2*time.Millisecond))
-					if calls[n%len(calls)](ctx) != nil {
-						gone.Add(1)
-					}
-					cancel()
-				}
-			})
-		}
-		for i := range 12 {
-			staying.Go(func() {
-				for n := i; n < i+50; n++ {
-					if err := calls[n%len(calls)](t.Context()); err != nil {
-						t.Errorf("call %d of one who stays: %v", n%len(calls), err)
-					}
-				}
-			})
-		}
-		staying.Wait()
-		over.Store(true)
-		leaving.Wait()
-		if gone.Load() == 0 {
-			t.Error("nobody went away: the test shows nothing")
-		}
-	})
-}
-
-// onServers runs a test on a store of each database server, with few connections.
-func onServers(t *testing.T, test func(*testing.T, *sqlstore.Store[Member])) {
 	for _, name := range []string{"PostgreSQL", "MariaDB"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			e := engines[name]
-			u, err := url.Parse(e.place(t))
+			pool := e.raw(t, e.place(t))
+			pool.SetMaxOpenConns(4)
+			pool.SetMaxIdleConns(4)
+			store, err := sqlstore.Open[Member](t.Context(), pool, pool, e.dialect)
 			if err != nil {
 				t.Fatal(err)
 			}
-			q := u.Query()
-			q.Set("pool_max_conns", "4")
-			u.RawQuery = q.Encode()
-			test(t, openAt[Member](t, e, u.String()))
+			m := newMember(t, store, "a@example.com")
+			newSession(t, store, m.ID, "token", time.Now().Add(time.Hour))
+			calls := []func(context.Context) error{
+				func(ctx context.Context) error { _, err := store.UserByID(ctx, m.ID); return err },
+				func(ctx context.Context) error {
+					_, _, err := store.ReadSession(ctx, usher.HashToken("token"))
+					return err
+				},
+				func(ctx context.Context) error { _, err := store.ListSessions(ctx, m.ID); return err },
+				func(ctx context.Context) error { _, err := store.ListUsers(ctx, usher.UserQuery{Limit: 1}); return err },
+				func(ctx context.Context) error {
+					return store.TouchSession(ctx, usher.HashToken("token"), time.Now(), time.Now().Add(time.Hour))
+				},
+				func(ctx context.Context) error {
+					return store.InTx(ctx, func(ctx context.Context) error { _, err := store.UserByID(ctx, m.ID); return err })
+				},
+			}
+			var over atomic.Bool
+			var gone atomic.Int64
+			var leaving, staying sync.WaitGroup
+			for i := range 30 {
+				leaving.Go(func() {
+					for n := i; !over.Load(); n++ {
+						ctx, cancel := context.WithTimeout(t.Context(), rand.N(2*time.Millisecond))
+						if calls[n%len(calls)](ctx) != nil {
+							gone.Add(1)
+						}
+						cancel()
+					}
+				})
+			}
+			for i := range 12 {
+				staying.Go(func() {
+					for n := i; n < i+50; n++ {
+						if err := calls[n%len(calls)](t.Context()); err != nil {
+							t.Errorf("call %d of one who stays: %v", n%len(calls), err)
+						}
+					}
+				})
+			}
+			staying.Wait()
+			over.Store(true)
+			leaving.Wait()
+			if gone.Load() == 0 {
+				t.Error("nobody went away: the test shows nothing")
+			}
 		})
 	}
 }

@@ -4,9 +4,13 @@
 //
 //	db, err := sqlite.Open[User](ctx, "app.db")
 //
-// [Open] takes databases that the application opened. [Migrate] makes and updates
-// usher's tables, and [AddColumns] adds the columns of the application's own fields;
-// an application that does these itself uses [New], which changes nothing.
+// [Open] takes databases that the application opened, whose settings it checks:
+//
+//	db, err := sqlstore.Open[User](ctx, pool, pool, sqlstore.PostgreSQL)
+//
+// [Migrate] makes and updates usher's tables, and [AddColumns] adds the columns of the
+// application's own fields; an application that does these itself uses [New], which
+// changes nothing.
 //
 // A field of the user type is kept in a column of the table users as its Go
 // type suggests: strings, booleans, numbers, []byte and time.Time (to the

@@ -102,10 +102,12 @@ func (s *Store[U]) Tx(ctx context.Context) *sql.Tx {
 
 // readRow scans the one row of a query. Its error is sql.ErrNoRows if there is none.
 func (s *Store[U]) readRow(ctx context.Context, st *statement, key []any, targets ...any) error {
-	if tx := s.Tx(ctx); tx != nil {
-		return tx.QueryRowContext(ctx, st.text, key...).Scan(targets...)
-	}
-	return s.retry(ctx, func() error { return st.prepared.QueryRowContext(ctx, key...).Scan(targets...) })
+	return s.retry(ctx, func() error {
+		if tx := s.Tx(ctx); tx != nil {
+			return tx.QueryRowContext(ctx, st.text, key...).Scan(targets...)
+		}
+		return st.prepared.QueryRowContext(ctx, key...).Scan(targets...)
+	})
 }
 
 func (s *Store[U]) query(ctx context.Context, st *statement, args ...any) (*sql.Rows, error) {
@@ -116,14 +118,17 @@ func (s *Store[U]) query(ctx context.Context, st *statement, args ...any) (*sql.
 }
 
 func (s *Store[U]) execute(ctx context.Context, st *statement, args ...any) (result sql.Result, err error) {
-	switch tx := s.Tx(ctx); {
-	case tx != nil:
-		result, err = tx.ExecContext(ctx, st.text, args...)
-	case st.prepared == nil:
-		err = s.retry(ctx, func() error { result, err = s.write.ExecContext(ctx, st.text, args...); return err })
-	default:
-		err = s.retry(ctx, func() error { result, err = st.prepared.ExecContext(ctx, args...); return err })
-	}
+	err = s.retry(ctx, func() (err error) {
+		switch tx := s.Tx(ctx); {
+		case tx != nil:
+			result, err = tx.ExecContext(ctx, st.text, args...)
+		case st.prepared == nil:
+			result, err = s.write.ExecContext(ctx, st.text, args...)
+		default:
+			result, err = st.prepared.ExecContext(ctx, args...)
+		}
+		return err
+	})
 	return result, s.syntax.discreet(err)
 }
 

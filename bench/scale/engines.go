@@ -160,8 +160,8 @@ func onMariaDB(ctx context.Context, _ string, size int) (*subject, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The engine SEQUENCE has a table for every series of numbers.
 	filled := time.Now()
+	// The engine SEQUENCE has a table for every series of numbers.
 	const sessions = `INSERT INTO %[1]s.sessions (token_hash, id, user_id, created_at, last_seen_at, expires_at, auth_time, methods, ip, user_agent)
 		SELECT unhex(sha2(concat('%[2]s', lpad(seq, 38, '0')), 256)), concat('%[2]s', seq), unhex(md5(concat('user', mod(seq, %[3]d)))), utc_timestamp(6), utc_timestamp(6),
 			utc_timestamp(6) + INTERVAL %[4]s, utc_timestamp(6), '["pwd"]', '127.0.0.1', 'scale' FROM %[1]s.seq_%%d_to_%%d`
